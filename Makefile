@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# ringway. `make help` lists the targets.
+
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+BUILD   ?= build
+PREFIX  ?= /usr/local
+SHELL   := /bin/bash
+TRIPLE  := $(shell uname -m)-linux-gnu
+VERSION := 0.1.0
+
+Q   = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
+	    -Wwrite-strings
+CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/xdp
+CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+LDFLAGS  := -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lcap-ng -lpcap
+
+# What there is: every folder's files are found, none is listed.
+BPF_SOURCES  := $(wildcard xdp/*.bpf.c)
+SKELETONS    := $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.skel.h)
+LIB_SOURCES  := $(filter-out user/cli/%,$(wildcard user/*/*.c))
+CLI_SOURCES  := $(wildcard user/cli/*.c)
+UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
+BPF_TESTS    := $(wildcard tests/bpf/*_test.c)
+FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+FAKE_SOURCES := $(wildcard tests/fake/*.c)
+MAN_SOURCES  := $(wildcard user/man/*.scd)
+
+LIBRARY  := $(BUILD)/libringway.a
+PROGRAMS := $(foreach c,$(CLI_SOURCES),$(BUILD)/$(subst _,-,$(basename $(notdir $(c)))))
+UNIT     := $(UNIT_SOURCES:%.c=$(BUILD)/%)
+ROOTED   := $(BPF_TESTS:%.c=$(BUILD)/%)
+FUZZERS  := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
+BENCHES  := $(BENCH_SOURCES:%.c=$(BUILD)/%)
+MANPAGES := $(MAN_SOURCES:user/man/%.scd=$(BUILD)/man/%)
+OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOURCES) \
+	      $(BPF_TESTS) $(BENCH_SOURCES) $(FAKE_SOURCES))
+
+# What is run, in this order: fast ones first.
+CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
+	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
+ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
+
+.PHONY: all check test bench demo install asan tsan setup programs tests format clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: programs $(MANPAGES) ## build everything that gets installed
+programs: $(PROGRAMS)
+tests: all $(UNIT) $(ROOTED) $(BENCHES) $(if $(SANITIZE),,$(FUZZERS))
+
+check: tests ## all tests that need no root
+	$(Q)BUILD=$(BUILD) tests/run $(CHECKS)
+
+test: setup ## install what is missing, then every test (root); QUICK=1 for the gate's form
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=$(CLANG) all
+	$(Q)BUILD=$(BUILD) tests/run $(CHECKS) $(ROOT_TESTS)
+
+demo: setup ## install what is missing, then an HTTP/3 download through ringwayd (root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) scripts/demo.sh
+
+bench: setup ## ringwayd beside its ceiling, in one run (root)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)BUILD=$(BUILD) tests/bench/run
+
+asan: ## `make check` under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined check
+
+tsan: ## `make check` under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SANITIZE=thread check
+
+setup:
+	$(Q)scripts/setup.sh
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/ringway \
+		$(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 $(filter-out %.md,$(wildcard configs/*)) $(DESTDIR)$(PREFIX)/share/ringway
+	for page in $(MANPAGES); do \
+		install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; done
+
+format: ## lay out all C files
+	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
+
+clean:
+	$(Q)rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo '  V=1 shows commands; BUILD=dir, CC=clang, PREFIX=, DESTDIR= as usual'
+
+# Build rules.
+$(BUILD)/%.bpf.o: %.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -target bpf -g -O2 -Wall -Werror -MMD -MP -Iinclude -I/usr/include/$(TRIPLE) -c $< -o $@
+
+$(BUILD)/%.skel.h: $(BUILD)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*) > $@
+
+$(BUILD)/%.o: %.c | $(SKELETONS)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -MMD -MP $(CFLAGS) -c $< -o $@
+
+$(LIBRARY): $(LIB_SOURCES:%.c=$(BUILD)/%.o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+define program
+$(BUILD)/$(subst _,-,$(basename $(notdir $(1)))): $(1:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) $$^ $$(LDLIBS) -o $$@
+endef
+$(foreach c,$(CLI_SOURCES),$(eval $(call program,$(c))))
+
+# A test that names a fake gets it in the place of the library's file.
+$(BUILD)/tests/unit/af_xdp_test: $(BUILD)/tests/fake/xsk.o
+$(UNIT) $(ROOTED) $(BENCHES): %: %.o $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) -o $@
+
+# Fuzzers compile what they fuzz: all that is pure.
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/core/*.[ch] user/util/*.[ch] include/ringway/*.h) \
+		       user/control/config.c user/control/config.h
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all $(filter %.c,$^) -lyaml -o $@
+
+$(BUILD)/man/%: user/man/%.scd $(BUILD)/ringwayd
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -e '/^@config@$$/{s/.*//;r '<($(BUILD)/ringwayd --help-config=scdoc) -e '}' $< | scdoc > $@
+
+-include $(OBJECTS:.o=.d) $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.bpf.d)

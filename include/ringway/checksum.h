@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* checksum.h - the Internet checksum: full, incremental, and half done.
+ *
+ * Sums are over 16-bit words as they lie in memory (RFC 1071 section 2B: the
+ * sum does not depend on byte order), so checksum fields go in and out without
+ * conversion. A sum is 32 bits wide and may be folded at any time. */
+#ifndef RINGWAY_CHECKSUM_H
+#define RINGWAY_CHECKSUM_H
+
+#include "ringway/parse.h"
+
+PARSE_INLINE __u16 checksum_fold(__u32 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (sum & 0xffff) + (sum >> 16);
+}
+
+/* Sum of len bytes (even, at most 64 KiB) on a 2-byte boundary. */
+PARSE_INLINE __u32 checksum_words(const void *bytes, __u32 len)
+{
+	const __u16 *word = bytes;
+	__u32 sum = 0;
+
+	for (__u32 i = 0; i < len / 2; i++)
+		sum += word[i];
+	return sum;
+}
+
+/* What must be added to a field's complement when old gives way to new: both as
+ * sums. RFC 1624 equation 3. Folded, so a table may keep it in 16 bits. */
+PARSE_INLINE __u16 checksum_delta(__u32 old_sum, __u32 new_sum)
+{
+	return checksum_fold((__u32)(__u16)~checksum_fold(old_sum) + checksum_fold(new_sum));
+}
+
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), with delta = ~m + m'. */
+PARSE_INLINE __u16 checksum_update(__u16 checksum, __u32 delta)
+{
+	return ~checksum_fold((__u32)(__u16)~checksum + delta);
+}
+
+/* The folded sum of the pseudo-header: addresses, protocol, UDP length (RFC 768,
+ * RFC 8200 section 8.1). A sender that leaves the rest to its network card puts
+ * exactly this in the field. */
+PARSE_INLINE __u16 checksum_udp_pseudo(const struct udp_view *view)
+{
+	__u32 sum = (__u32)wire_be16(WIRE_PROTOCOL_UDP) + view->udp->len_be;
+
+	if (view->ipv4)
+		sum += checksum_words(view->ipv4->src, 8);
+	else
+		sum += checksum_words(view->ipv6->src, 32);
+	return checksum_fold(sum);
+}
+
+/* Zero in the field means "none" (RFC 768): a sum of zero is sent as all ones. */
+PARSE_INLINE __u16 checksum_udp_nonzero(__u16 checksum)
+{
+	return checksum ? checksum : 0xffff;
+}
+
+#endif

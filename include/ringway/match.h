@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* match.h - is a datagram ours, and which way does it go?
+ *
+ * The rules that XDP and userspace share. Each brings its own lookup (a BPF map,
+ * a hash table); the keys and the verdict are here. Service traffic is matched
+ * by its destination first, return traffic by its source. */
+#ifndef RINGWAY_MATCH_H
+#define RINGWAY_MATCH_H
+
+#include "ringway/abi.h"
+#include "ringway/parse.h"
+
+enum match_verdict {
+	MATCH_OURS,
+	MATCH_SPOOFED, /* a backend's address from where that backend is not */
+};
+
+PARSE_INLINE void match_addr_set(__u8 addr[16], const __u8 *ipv4, const __u8 *ipv6)
+{
+	if (ipv4) {
+		__builtin_memset(addr, 0, 10);
+		addr[10] = addr[11] = 0xff;
+		__builtin_memcpy(addr + 12, ipv4, 4);
+	} else {
+		__builtin_memcpy(addr, ipv6, 16);
+	}
+}
+
+PARSE_INLINE void match_key_service(const struct udp_view *view, struct match_key *ret_key)
+{
+	match_addr_set(ret_key->addr, view->ipv4 ? view->ipv4->dst : 0,
+		       view->ipv6 ? view->ipv6->dst : 0);
+	ret_key->port_be = view->udp->dst_be;
+	ret_key->protocol = WIRE_PROTOCOL_UDP;
+	ret_key->pad = 0;
+}
+
+PARSE_INLINE void match_key_return(const struct udp_view *view, struct match_key *ret_key)
+{
+	match_addr_set(ret_key->addr, view->ipv4 ? view->ipv4->src : 0,
+		       view->ipv6 ? view->ipv6->src : 0);
+	ret_key->port_be = view->udp->src_be;
+	ret_key->protocol = WIRE_PROTOCOL_UDP;
+	ret_key->pad = 0;
+}
+
+/* Whoever may send from a backend's address could use the service's address as a
+ * reflector and teach lies about who owns a connection. So the datagram must
+ * arrive where the route to that backend leads, and where clients are reached
+ * through the same port, from the backend's own next hop. */
+PARSE_INLINE enum match_verdict match_return(const struct return_rule *rule, __u32 port,
+					     const struct wire_eth *eth)
+{
+	if (rule->port != port)
+		return MATCH_SPOOFED;
+	if (rule->flags & RETURN_CHECK_MAC)
+		for (int i = 0; i < 6; i++)
+			if (rule->next_hop_mac[i] != eth->src[i])
+				return MATCH_SPOOFED;
+	return MATCH_OURS;
+}
+
+#endif

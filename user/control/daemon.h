@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* daemon.h - one running ringway: what there is of it, and the order in which it
+ * comes up and goes down. Belongs to the main thread. */
+#ifndef RINGWAY_CONTROL_DAEMON_H
+#define RINGWAY_CONTROL_DAEMON_H
+
+#include <time.h>
+
+#include "control/attach.h"
+#include "control/config.h"
+#include "control/host.h"
+#include "control/next_hop.h"
+#include "dataplane/worker.h"
+
+/* A backend as the table counts it off: by slot. */
+struct daemon_backend {
+	const struct config_service *service;
+	const struct config_backend *config;
+	struct next_hop next_hop[FAMILY_COUNT]; /* as last reported */
+};
+
+struct daemon {
+	struct config *config;
+	const struct io_engine *engine;
+	struct host_link links[PORT_COUNT_MAX]; /* of config->interfaces */
+	struct attach *attach; /* NULL: an engine without XDP */
+	struct next_hops *hops; /* likewise */
+	struct table_ref table;
+	struct daemon_backend *backends; /* by slot */
+	size_t backend_count;
+	struct io *ios[WORKER_COUNT_MAX];
+	struct worker *workers[WORKER_COUNT_MAX];
+	uint32_t worker_count;
+	struct timespec started; /* CLOCK_MONOTONIC */
+};
+
+struct daemon_options {
+	const struct io_engine *engine;
+	const char *replay_in, *replay_out; /* replay engine only */
+};
+
+/* Bring everything up. 0 and *ret_daemon is the caller's (daemon_stop); on
+ * failure a negative errno, *ret_daemon untouched, the reason logged. Takes config
+ * in both cases. */
+int daemon_start(struct config *config, const struct daemon_options *options,
+		 struct daemon **ret_daemon);
+
+/* Serve until SIGTERM, SIGINT or the end of a replay. 0 or a negative errno. */
+int daemon_run(struct daemon *daemon);
+
+/* Detach, let workers finish, free. NULL and half-started ones are fine. */
+void daemon_stop(struct daemon *daemon);
+
+#endif

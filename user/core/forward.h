@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* forward.h - the whole way of a burst: parse, decide, rewrite.
+ *
+ * Pure: no system call, clock, log, global or allocation. */
+#ifndef RINGWAY_CORE_FORWARD_H
+#define RINGWAY_CORE_FORWARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "drop.h"
+#include "packet.h"
+#include "table.h"
+
+struct traffic {
+	uint64_t datagrams;
+	uint64_t bytes; /* of IP packets */
+};
+
+struct backend_traffic {
+	struct traffic out;  /* to the backend */
+	struct traffic back; /* to clients */
+};
+
+/* What one worker has forwarded. One writer; read with counter_read(). Every
+ * datagram given to forward_burst() is in exactly one of forwarded and dropped. */
+struct forward_stats {
+	uint64_t forwarded;
+	uint64_t dropped[DROP_REASON_COUNT];
+	uint64_t checksums_completed; /* arrived with the pseudo-header sum only */
+	uint64_t new_connections;     /* QUIC Initials of clients */
+	struct backend_traffic backends[BACKEND_COUNT_MAX];
+};
+
+struct forward_ctx {
+	const struct table *table;
+	struct forward_stats *stats;
+};
+
+/* Forward count (at most BURST_MAX) packets in place; returns how many are kept.
+ * Those move to the front in arrival order, rewritten, tx_port set. The rest,
+ * packets[kept..count), are counted by reason and still the caller's to release.
+ * No frame is read or written outside [data, data + len). Hot. */
+size_t forward_burst(const struct forward_ctx *ctx, struct packet *packets, size_t count);
+
+#endif

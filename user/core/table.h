@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* table.h - everything a worker must know to forward a datagram.
+ *
+ * Built by the control plane from a configuration, then read by every worker
+ * without locks. Immutable but for the next hops, which follow the kernel's
+ * neighbours: one atomic word each. Pure. */
+#ifndef RINGWAY_CORE_TABLE_H
+#define RINGWAY_CORE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "maglev.h"
+#include "ringway/abi.h"
+#include "ringway/match.h"
+
+enum family {
+	FAMILY_IPV4,
+	FAMILY_IPV6,
+	FAMILY_COUNT,
+};
+
+/* An address a family, as in match_key; present[f] says whether there is one. */
+struct table_endpoint {
+	bool present[FAMILY_COUNT];
+	uint8_t addr[FAMILY_COUNT][16];
+	uint16_t port_be;
+};
+
+struct table_port {
+	uint8_t mac[6];
+	uint16_t mtu; /* bytes of IP packet */
+};
+
+struct table_backend {
+	struct table_endpoint endpoint;
+	uint64_t id; /* maglev_member.id */
+	uint16_t weight;
+};
+
+struct table_service {
+	struct table_endpoint endpoint;
+	bool is_quic;
+	const struct table_backend *backends;
+	size_t backend_count;
+};
+
+/* What a table is built from. Slots are counted off in order: services[i] has
+ * slot i; the backends of services[0] come first, then those of services[1]. */
+struct table_spec {
+	const struct table_port *ports;
+	size_t port_count; /* 1..PORT_COUNT_MAX */
+	const struct table_service *services;
+	size_t service_count; /* 0..SERVICE_COUNT_MAX */
+	uint8_t hash_key[16];
+};
+
+/* A next hop in one word: MAC in bits 0..47 as it lies in memory, port in 48..55,
+ * NEXT_HOP_KNOWN. 0: not resolved. */
+#define NEXT_HOP_KNOWN (1ull << 63)
+
+/* All that rewriting needs, both ways, of one backend in one family: one line. */
+struct target {
+	uint64_t next_hop; /* atomic, relaxed */
+	uint8_t backend_addr[16];
+	uint8_t service_addr[16];
+	uint16_t backend_port_be, service_port_be;
+	uint16_t delta_addr_out; /* checksum_delta(service -> backend): addresses alone, */
+	uint16_t delta_out;	 /* and with ports */
+	uint16_t delta_addr_back;
+	uint16_t delta_back;
+	uint16_t service_slot;
+	bool present;
+	uint8_t pad[5];
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct target) == 64, "one cache line a decision");
+
+/* The hot part of a service. */
+struct service {
+	const struct maglev *maglev[FAMILY_COUNT]; /* slots are backend slots */
+	bool is_quic;
+};
+
+struct table;
+
+/* 0 and *ret_table is the caller's (table_free); or, *ret_table untouched,
+ * -EINVAL (a count out of bounds, two backends with one id in a service, one
+ * (address, port) twice), -ENOMEM. No next hop is known yet. Control. */
+int table_build(const struct table_spec *spec, struct table **ret_table);
+
+/* NULL is a no-op. No worker may still hold it. */
+void table_free(struct table *table);
+
+/* Tell where a backend is reached: mac NULL means nowhere. Safe while workers
+ * read. Control; one thread. */
+void table_next_hop_set(struct table *table, uint16_t backend_slot, enum family family,
+			uint8_t port, const uint8_t *mac);
+
+/* The next hop of clients for frames that XDP has not resolved: those of an
+ * engine without XDP. Before the first worker runs. */
+void table_client_next_hop_set(struct table *table, uint8_t port, const uint8_t *mac);
+
+/* Classify as XDP would, for a packet that carries no metadata: sets kind, slot
+ * and for FRAME_RETURN tx_port. false and a reason (enum drop_reason): drop. */
+struct packet;
+bool table_classify(const struct table *table, struct packet *packet, const struct udp_view *view,
+		    int *ret_reason);
+
+#endif
