@@ -7,7 +7,7 @@
 #define PORT_COUNT_MAX 8
 
 /* Queues of one interface; also workers, as worker i owns queue i of each. */
-#define QUEUE_COUNT_MAX 64
+#define QUEUE_COUNT_MAX	 64
 #define WORKER_COUNT_MAX QUEUE_COUNT_MAX
 
 /* Service slots: 16 bits travel with a frame, this bounds the counters. */

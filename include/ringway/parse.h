@@ -96,12 +96,11 @@ PARSE_INLINE enum parse_result parse_ipv6_next(__u8 next_header)
 	switch (next_header) {
 	case WIRE_PROTOCOL_UDP: return PARSE_OK;
 	case 44: return PARSE_FRAGMENT;
-	case 0:	  /* hop-by-hop options */
-	case 43:  /* routing */
-	case 51:  /* authentication */
-	case 60:  /* destination options */
-	case 135: /* mobility */
-		return PARSE_OPTIONS;
+	case 0:	 /* hop-by-hop options */
+	case 43: /* routing */
+	case 51: /* authentication */
+	case 60: /* destination options */
+	case 135: /* mobility */ return PARSE_OPTIONS;
 	default: return PARSE_NOT_UDP;
 	}
 }

@@ -26,6 +26,7 @@ enum config_service_mode {
 struct config_interface {
 	char name[IFNAMSIZ];
 	enum io_mode mode; /* IO_MODE_AUTO unless the file says otherwise */
+	bool clients;	   /* clients are reached through it too, not backends alone */
 	unsigned int line;
 };
 
@@ -51,7 +52,7 @@ struct config {
 	struct config_interface interfaces[PORT_COUNT_MAX];
 	size_t interface_count; /* at least 1 */
 
-	uint32_t queues; /* to use of each interface; 0: all there are */
+	uint32_t queues;	    /* to use of each interface; 0: all there are */
 	int cpus[WORKER_COUNT_MAX]; /* worker i runs on cpus[i % cpu_count]; none: not pinned */
 	size_t cpu_count;
 
@@ -60,9 +61,9 @@ struct config {
 	char control_socket[108]; /* path */
 
 	struct {
-		uint32_t frames; /* of a worker */
+		uint32_t frames;     /* of a worker */
 		uint32_t frame_size; /* bytes */
-		uint32_t ring_size; /* entries */
+		uint32_t ring_size;  /* entries */
 	} limits;
 
 	struct config_service *services;

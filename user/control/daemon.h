@@ -8,6 +8,7 @@
 
 #include "control/attach.h"
 #include "control/config.h"
+#include "control/control_socket.h"
 #include "control/host.h"
 #include "control/next_hop.h"
 #include "dataplane/worker.h"
@@ -23,14 +24,16 @@ struct daemon {
 	struct config *config;
 	const struct io_engine *engine;
 	struct host_link links[PORT_COUNT_MAX]; /* of config->interfaces */
-	struct attach *attach; /* NULL: an engine without XDP */
-	struct next_hops *hops; /* likewise */
+	bool generic[PORT_COUNT_MAX];		/* XDP runs in the stack on this port */
+	struct attach *attach;			/* NULL: an engine without XDP */
+	struct next_hops *hops;			/* likewise */
 	struct table_ref table;
 	struct daemon_backend *backends; /* by slot */
 	size_t backend_count;
 	struct io *ios[WORKER_COUNT_MAX];
 	struct worker *workers[WORKER_COUNT_MAX];
 	uint32_t worker_count;
+	struct control_socket *control;
 	struct timespec started; /* CLOCK_MONOTONIC */
 };
 
@@ -45,10 +48,11 @@ struct daemon_options {
 int daemon_start(struct config *config, const struct daemon_options *options,
 		 struct daemon **ret_daemon);
 
-/* Serve until SIGTERM, SIGINT or the end of a replay. 0 or a negative errno. */
+/* Serve until SIGTERM or SIGINT, which must be blocked, or the end of a replay. 0
+ * or a negative errno. */
 int daemon_run(struct daemon *daemon);
 
-/* Detach, let workers finish, free. NULL and half-started ones are fine. */
+/* Detach, let the workers finish, free. NULL and half-started ones are fine. */
 void daemon_stop(struct daemon *daemon);
 
 #endif

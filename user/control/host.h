@@ -19,7 +19,7 @@ struct host_link {
 	bool is_up;   /* administratively, and with a carrier */
 	uint32_t rx_queues, tx_queues;
 	uint32_t rx_queues_used; /* that RSS spreads over, at most rx_queues */
-	bool has_rss; /* the indirection table can be read, so `ethtool -X` exists */
+	bool has_rss;		 /* the indirection table can be read, so `ethtool -X` exists */
 	char driver[32];
 };
 

@@ -15,8 +15,8 @@
 
 struct next_hop {
 	enum {
-		NEXT_HOP_NO_ROUTE, /* unreachable, prohibited, or none */
-		NEXT_HOP_LOCAL,	   /* an address of this host */
+		NEXT_HOP_NO_ROUTE,   /* unreachable, prohibited, or none */
+		NEXT_HOP_LOCAL,	     /* an address of this host */
 		NEXT_HOP_UNRESOLVED, /* ifindex and gateway are known, the MAC is asked for */
 		NEXT_HOP_RESOLVED,
 	} state;

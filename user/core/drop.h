@@ -4,16 +4,16 @@
 #define RINGWAY_CORE_DROP_H
 
 /* X(constant, name, meaning and what to do) */
-#define DROP_REASONS(X)                                                                            \
-	X(MALFORMED, "malformed", "headers that contradict each other")                            \
-	X(NOT_OURS, "not_ours", "no service and no backend has this address and port")             \
-	X(RETURN_SPOOFED, "return_spoofed", "a backend's address from the wrong interface")        \
-	X(NO_BACKEND, "no_backend", "the service has no backend of this address family")           \
-	X(NO_NEIGHBOUR, "no_neighbour",                                                            \
-	  "the next hop's MAC address is not known; is the backend up and reachable?")             \
-	X(TTL_EXPIRED, "ttl_expired", "the TTL or hop limit ran out here")                         \
-	X(NO_CHECKSUM, "no_checksum", "UDP over IPv6 without a checksum (RFC 8200 section 8.1)")   \
-	X(TOO_BIG, "too_big", "longer than the MTU of the interface to the backend")               \
+#define DROP_REASONS(X)                                                                          \
+	X(MALFORMED, "malformed", "headers that contradict each other")                          \
+	X(NOT_OURS, "not_ours", "no service and no backend has this address and port")           \
+	X(RETURN_SPOOFED, "return_spoofed", "a backend's address from the wrong interface")      \
+	X(NO_BACKEND, "no_backend", "the service has no backend of this address family")         \
+	X(NO_NEIGHBOUR, "no_neighbour",                                                          \
+	  "the next hop's MAC address is not known; is the backend up and reachable?")           \
+	X(TTL_EXPIRED, "ttl_expired", "the TTL or hop limit ran out here")                       \
+	X(NO_CHECKSUM, "no_checksum", "UDP over IPv6 without a checksum (RFC 8200 section 8.1)") \
+	X(TOO_BIG, "too_big", "longer than the MTU of the interface to the backend")             \
 	X(TX_FULL, "tx_full", "the transmit ring is full: the link or its peer is too slow")
 
 enum drop_reason {

@@ -10,13 +10,13 @@
 #include <stdint.h>
 
 struct maglev_member {
-	uint64_t id; /* what the member is called on every node, hashed; no two alike */
-	uint16_t slot; /* what a look-up returns */
+	uint64_t id;	 /* what the member is called on every node, hashed; no two alike */
+	uint16_t slot;	 /* what a look-up returns */
 	uint16_t weight; /* 0: takes nothing new */
 };
 
 struct maglev {
-	uint32_t size; /* a prime; 0: nobody takes anything */
+	uint32_t size;	  /* a prime; 0: nobody takes anything */
 	uint16_t slots[]; /* slot of a member, size of them */
 };
 

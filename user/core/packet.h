@@ -12,11 +12,11 @@
 #include "ringway/abi.h"
 
 struct packet {
-	uint8_t *data; /* the Ethernet header */
-	uint64_t frame; /* the engine's name for the memory; nobody else reads it */
-	uint32_t len; /* bytes from data, padding included */
-	uint16_t slot; /* of kind: service or backend */
-	uint8_t kind; /* enum frame_kind */
+	uint8_t *data;	 /* the Ethernet header */
+	uint64_t frame;	 /* the engine's name for the memory; nobody else reads it */
+	uint32_t len;	 /* bytes from data, padding included */
+	uint16_t slot;	 /* of kind: service or backend */
+	uint8_t kind;	 /* enum frame_kind */
 	uint8_t rx_port; /* index of the port it came in by */
 	uint8_t tx_port; /* index of the port it leaves by; XDP's choice for FRAME_RETURN */
 };

@@ -10,8 +10,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "hash.h"
 #include "maglev.h"
+#include "packet.h"
 #include "ringway/abi.h"
 #include "ringway/match.h"
 
@@ -56,8 +59,8 @@ struct table_spec {
 	uint8_t hash_key[16];
 };
 
-/* A next hop in one word: MAC in bits 0..47 as it lies in memory, port in 48..55,
- * NEXT_HOP_KNOWN. 0: not resolved. */
+/* A next hop in one word: the MAC address in the first six bytes in memory, the
+ * port in bits 48..54, NEXT_HOP_KNOWN. 0: not resolved. */
 #define NEXT_HOP_KNOWN (1ull << 63)
 
 /* All that rewriting needs, both ways, of one backend in one family: one line. */
@@ -78,11 +81,27 @@ _Static_assert(sizeof(struct target) == 64, "one cache line a decision");
 
 /* The hot part of a service. */
 struct service {
-	const struct maglev *maglev[FAMILY_COUNT]; /* slots are backend slots */
+	const struct maglev *maglev[FAMILY_COUNT]; /* of backend slots; never NULL */
 	bool is_quic;
 };
 
-struct table;
+/* One entry of the tables by which userspace classifies for itself. */
+struct table_match {
+	struct match_key key;
+	uint8_t kind; /* enum frame_kind; FRAME_UNCLASSIFIED: empty */
+	uint16_t slot;
+};
+
+struct table {
+	struct hash_secret secret; /* of hash_key */
+	struct table_port ports[PORT_COUNT_MAX];
+	struct service services[SERVICE_COUNT_MAX];
+	struct target *targets; /* [slot * FAMILY_COUNT + family] */
+	uint64_t client_next_hop;
+	struct table_match *matches; /* open addressing */
+	uint32_t match_mask;
+	uint32_t port_count, service_count, backend_count;
+};
 
 /* 0 and *ret_table is the caller's (table_free); or, *ret_table untouched,
  * -EINVAL (a count out of bounds, two backends with one id in a service, one
@@ -97,14 +116,43 @@ void table_free(struct table *table);
 void table_next_hop_set(struct table *table, uint16_t backend_slot, enum family family,
 			uint8_t port, const uint8_t *mac);
 
-/* The next hop of clients for frames that XDP has not resolved: those of an
- * engine without XDP. Before the first worker runs. */
+/* The next hop of clients for frames that no XDP program has resolved: those of
+ * an engine without XDP. Before the first worker runs. */
 void table_client_next_hop_set(struct table *table, uint8_t port, const uint8_t *mac);
 
-/* Classify as XDP would, for a packet that carries no metadata: sets kind, slot
- * and for FRAME_RETURN tx_port. false and a reason (enum drop_reason): drop. */
-struct packet;
-bool table_classify(const struct table *table, struct packet *packet, const struct udp_view *view,
-		    int *ret_reason);
+/* What XDP would have said of a packet that came without metadata: sets kind,
+ * slot and, for FRAME_RETURN, tx_port and the Ethernet addresses. 0, or the
+ * reason to drop it, as -1 - reason. Hot only for engines without metadata. */
+int table_classify(const struct table *table, struct packet *packet, const struct udp_view *view);
+
+static inline enum family udp_view_family(const struct udp_view *view)
+{
+	return view->ipv4 ? FAMILY_IPV4 : FAMILY_IPV6;
+}
+
+static inline struct target *table_target(const struct table *table, uint16_t slot,
+					  enum family family)
+{
+	return &table->targets[slot * FAMILY_COUNT + family];
+}
+
+/* 0 while not known. */
+static inline uint64_t target_next_hop(const struct target *target)
+{
+	return __atomic_load_n(&target->next_hop, __ATOMIC_RELAXED);
+}
+
+static inline uint8_t next_hop_port(uint64_t next_hop)
+{
+	return (uint8_t)(next_hop >> 48 & 0x7f);
+}
+
+/* Address the frame to a next hop that is known. */
+static inline void next_hop_write(const struct table *table, uint64_t next_hop,
+				  struct wire_eth *eth)
+{
+	memcpy(eth->dst, &next_hop, 6);
+	memcpy(eth->src, table->ports[next_hop_port(next_hop)].mac, 6);
+}
 
 #endif

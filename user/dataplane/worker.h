@@ -26,7 +26,8 @@ struct worker_stats {
 	uint64_t received; /* frames taken from the engine */
 	uint64_t sent;	   /* frames the engine took for transmission */
 	uint64_t rounds, empty_rounds;
-	uint64_t busy_ns; /* in rounds that were not empty, the kernel's part included */
+	uint64_t busy_ns;    /* in rounds that were not empty, the kernel's part included */
+	uint64_t forward_ns; /* of busy_ns: parsing, deciding, rewriting */
 };
 
 struct worker_config {
@@ -45,7 +46,8 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker)
 /* Has the engine ended (a replay)? */
 bool worker_done(const struct worker *worker);
 
-/* Ask to stop, wait until it has, free. NULL is a no-op. The io is then idle. */
+/* Ask to stop, wait until it has, free. What the engine had received is still
+ * sent, so stop the source first. NULL is a no-op. The io is then idle. */
 void worker_stop(struct worker *worker);
 
 /* Any thread; read with counter_read(). Valid until worker_stop(). */

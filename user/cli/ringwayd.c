@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* ringwayd - the forwarder: its command line. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/daemon.h"
+#include "util/log.h"
+#include "util/options.h"
+
+enum {
+	EXIT_MISUSE = 2, /* bad usage, or a bad configuration file */
+};
+
+static struct {
+	const char *config, *engine, *log_level, *help_config, *replay_in, *replay_out;
+	bool check;
+} arguments = { .engine = "af_xdp", .log_level = "info" };
+
+static const struct option_entry entries[] = {
+	{ 'c', "config", "FILE", "read FILE (see ringway.yaml(5))", .value = &arguments.config },
+	{ 'n', "check", NULL, "check FILE, report every error, exit", .flag = &arguments.check },
+	{ 'e', "engine", "NAME", "af_xdp (default) or replay", .value = &arguments.engine },
+	{ 'l', "log-level", "LEVEL", "error, warn, info (default) or debug",
+	  .value = &arguments.log_level },
+	{ 0, "replay-in", "PCAP", "engine replay: read frames from PCAP",
+	  .value = &arguments.replay_in },
+	{ 0, "replay-out", "PCAP", "engine replay: write what is sent to PCAP",
+	  .value = &arguments.replay_out },
+	{ 0, "help-config", "[=scdoc]", "describe every key of FILE, exit",
+	  .value = &arguments.help_config },
+};
+
+static const struct options options = {
+	.usage = "ringwayd [OPTION]... -c FILE",
+	.summary = "Forward UDP and QUIC datagrams to backends through AF_XDP.",
+	.entries = entries,
+	.count = sizeof(entries) / sizeof(entries[0]),
+	.footer = "Signals: TERM and INT detach from the interfaces, send what has been received, "
+		  "exit.\nExit status: 0 success, 1 runtime failure, 2 bad usage or bad FILE.",
+};
+
+static bool log_level_choose(const char *name)
+{
+	static const char *const names[] = { "error", "warn", "info", "debug" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], name) == 0) {
+			log_level_set((enum log_level)i);
+			return true;
+		}
+	}
+	return false;
+}
+
+static const struct io_engine *engine_choose(const char *name)
+{
+	static const struct io_engine *const engines[] = { &io_af_xdp, &io_replay };
+
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+		if (strcmp(engines[i]->name, name) == 0)
+			return engines[i];
+	return NULL;
+}
+
+/* Before any thread: those to come inherit it, and signalfd reads them. */
+static void signals_block(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+}
+
+static int forward(struct config *config, const struct io_engine *engine)
+{
+	const struct daemon_options daemon_options = {
+		.engine = engine,
+		.replay_in = arguments.replay_in,
+		.replay_out = arguments.replay_out,
+	};
+	struct daemon *daemon;
+	int err;
+
+	signals_block();
+	err = daemon_start(config, &daemon_options, &daemon);
+	if (err)
+		return EXIT_FAILURE;
+	err = daemon_run(daemon);
+	daemon_stop(daemon);
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	const struct io_engine *engine;
+	struct config *config;
+	int operands, status = options_parse(&options, argc, argv, &operands);
+
+	if (status >= 0)
+		return status;
+	if (arguments.help_config) {
+		config_help(stdout, strcmp(arguments.help_config, "scdoc") == 0);
+		return EXIT_SUCCESS;
+	}
+	if (operands < argc)
+		return options_misuse(argv, "unexpected argument '%s'", argv[operands]);
+	if (!arguments.config)
+		return options_misuse(argv, "no configuration file: add -c FILE");
+	if (!log_level_choose(arguments.log_level))
+		return options_misuse(argv, "there is no log level '%s'", arguments.log_level);
+	engine = engine_choose(arguments.engine);
+	if (!engine)
+		return options_misuse(argv, "there is no engine '%s'", arguments.engine);
+	if (engine == &io_replay && (!arguments.replay_in || !arguments.replay_out))
+		return options_misuse(argv, "engine replay needs --replay-in and --replay-out");
+
+	if (config_load(arguments.config, stderr, &config))
+		return EXIT_MISUSE;
+	if (arguments.check) {
+		printf("%s: configuration is valid\n", arguments.config);
+		config_free(config);
+		return EXIT_SUCCESS;
+	}
+	return forward(config, engine);
+}

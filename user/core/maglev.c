@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "maglev.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "ringway/limits.h"
+
+/* Entries a member below which the shares differ by more than about 1 %. */
+#define ENTRIES_PER_MEMBER 100
+
+#define SLOT_FREE UINT16_MAX
+_Static_assert(BACKEND_COUNT_MAX < SLOT_FREE, "no slot looks like a free entry");
+
+/* A member's walk over the table, and what it has saved up towards an entry. */
+struct walk {
+	const struct maglev_member *member;
+	uint32_t position, skip;
+	uint32_t credit;
+};
+
+/* The last one holds 100 entries for each of BACKEND_COUNT_MAX members. */
+static uint32_t prime_choose(size_t member_count)
+{
+	static const uint32_t primes[] = { 16381, 65537, 131071, 524287 };
+	size_t i = 0;
+
+	while (primes[i] < member_count * ENTRIES_PER_MEMBER)
+		i++;
+	return primes[i];
+}
+_Static_assert(BACKEND_COUNT_MAX *ENTRIES_PER_MEMBER <= 524287, "prime_choose() ends");
+
+static int member_compare(const void *a, const void *b)
+{
+	uint64_t x = (*(const struct maglev_member *const *)a)->id;
+	uint64_t y = (*(const struct maglev_member *const *)b)->id;
+
+	return (x > y) - (x < y);
+}
+
+static uint32_t walks_init(struct walk *walks, size_t count, uint64_t key, uint32_t size)
+{
+	uint32_t weight_max = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct maglev_member *member = walks[i].member;
+		uint64_t offset = XXH3_64bits_withSeed(&member->id, sizeof(member->id), key);
+		uint64_t skip = XXH3_64bits_withSeed(&member->id, sizeof(member->id), ~key);
+
+		walks[i].position = (uint32_t)(offset % size);
+		walks[i].skip = (uint32_t)(skip % (size - 1)) + 1;
+		if (member->weight > weight_max)
+			weight_max = member->weight;
+	}
+	return weight_max;
+}
+
+/* size is prime and skip is not a multiple of it, so a walk meets every entry. */
+static void walk_take(struct walk *walk, struct maglev *maglev)
+{
+	while (maglev->slots[walk->position] != SLOT_FREE)
+		walk->position = (uint32_t)(((uint64_t)walk->position + walk->skip) % maglev->size);
+	maglev->slots[walk->position] = walk->member->slot;
+}
+
+/* In rounds: who has saved up the largest weight takes its next free entry. */
+static void table_fill(struct maglev *maglev, struct walk *walks, size_t count, uint32_t weight_max)
+{
+	for (uint32_t taken = 0; taken < maglev->size;) {
+		for (size_t i = 0; i < count && taken < maglev->size; i++) {
+			walks[i].credit += walks[i].member->weight;
+			if (walks[i].credit < weight_max)
+				continue;
+			walks[i].credit -= weight_max;
+			walk_take(&walks[i], maglev);
+			taken++;
+		}
+	}
+}
+
+static bool ids_differ(const struct walk *walks, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (walks[i - 1].member->id == walks[i].member->id)
+			return false;
+	return true;
+}
+
+int maglev_build(const struct maglev_member *members, size_t count, uint64_t key, uint32_t size,
+		 struct maglev **ret_maglev)
+{
+	struct walk *walks = calloc(count ? count : 1, sizeof(*walks));
+	struct maglev *maglev = NULL;
+	uint32_t weight_max;
+	int err = -ENOMEM;
+
+	assert(count <= BACKEND_COUNT_MAX);
+	if (!walks)
+		goto out;
+	for (size_t i = 0; i < count; i++)
+		walks[i].member = &members[i];
+	_Static_assert(offsetof(struct walk, member) == 0, "member_compare() reads it");
+	qsort(walks, count, sizeof(*walks), member_compare);
+	err = -EINVAL;
+	if (!ids_differ(walks, count))
+		goto out;
+
+	if (!size)
+		size = prime_choose(count);
+	weight_max = walks_init(walks, count, key, size);
+	if (!weight_max)
+		size = 0;
+	err = -ENOMEM;
+	maglev = malloc(sizeof(*maglev) + size * sizeof(maglev->slots[0]));
+	if (!maglev)
+		goto out;
+	maglev->size = size;
+	memset(maglev->slots, 0xff, size * sizeof(maglev->slots[0]));
+	table_fill(maglev, walks, count, weight_max);
+	*ret_maglev = maglev;
+	err = 0;
+out:
+	free(walks);
+	return err;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "nat.h"
+
+#include "drop.h"
+#include "ringway/checksum.h"
+
+/* ~m + m' where m' is m less one in its high byte, as the TTL is. */
+#define TTL_DELTA wire_be16(0xfeff)
+
+/* What changes in one direction: the same for both headers' checksums. */
+struct change {
+	const uint8_t *addr;
+	uint16_t port_be;
+	uint16_t delta_addr, delta;
+};
+
+static struct change change_of(const struct target *target, enum nat_direction direction)
+{
+	if (direction == NAT_OUT)
+		return (struct change){ target->backend_addr, target->backend_port_be,
+					target->delta_addr_out, target->delta_out };
+	return (struct change){ target->service_addr, target->service_port_be,
+				target->delta_addr_back, target->delta_back };
+}
+
+int nat_check(const struct udp_view *view, uint32_t mtu)
+{
+	uint8_t ttl = view->ipv4 ? view->ipv4->ttl : view->ipv6->hop_limit;
+
+	if (ttl <= 1)
+		return DROP_TTL_EXPIRED;
+	if (view->ip_len > mtu)
+		return DROP_TOO_BIG;
+	if (view->ipv6 && !view->udp->checksum_be)
+		return DROP_NO_CHECKSUM;
+	return -1;
+}
+
+/* Sum over the UDP datagram, 8 bytes at a time: the halves of each word meet
+ * again when the result is folded. */
+static uint16_t udp_sum(const struct udp_view *view)
+{
+	const uint8_t *bytes = (const uint8_t *)view->udp;
+	uint32_t len = view->udp_len, i = 0;
+	uint64_t sum = 0, tail = 0;
+
+	for (; i + 8 <= len; i += 8) {
+		uint64_t word;
+
+		memcpy(&word, bytes + i, 8);
+		sum += (word & 0xffffffff) + (word >> 32);
+	}
+	memcpy(&tail, bytes + i, len - i); /* an odd last byte is padded with 0 */
+	sum += (tail & 0xffffffff) + (tail >> 32);
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return checksum_fold((uint32_t)((sum & 0xffff) + (sum >> 16)));
+}
+
+static void udp_checksum_complete(const struct udp_view *view)
+{
+	uint16_t pseudo = checksum_udp_pseudo(view);
+
+	view->udp->checksum_be = 0;
+	view->udp->checksum_be =
+		checksum_udp_nonzero(~checksum_fold((uint32_t)udp_sum(view) + pseudo));
+}
+
+static void ip_rewrite(const struct udp_view *view, const struct change *change,
+		       enum nat_direction direction)
+{
+	if (view->ipv4) {
+		struct wire_ipv4 *ip = view->ipv4;
+
+		memcpy(direction == NAT_OUT ? ip->dst : ip->src, change->addr + 12, 4);
+		ip->ttl--;
+		ip->checksum_be =
+			checksum_update(ip->checksum_be, (uint32_t)change->delta_addr + TTL_DELTA);
+	} else {
+		struct wire_ipv6 *ip = view->ipv6;
+
+		memcpy(direction == NAT_OUT ? ip->dst : ip->src, change->addr, 16);
+		ip->hop_limit--;
+	}
+}
+
+bool nat_rewrite(const struct udp_view *view, const struct target *target,
+		 enum nat_direction direction)
+{
+	const struct change change = change_of(target, direction);
+	struct wire_udp *udp = view->udp;
+	uint16_t checksum = udp->checksum_be;
+	bool is_partial = checksum == checksum_udp_pseudo(view);
+
+	ip_rewrite(view, &change, direction);
+	if (direction == NAT_OUT)
+		udp->dst_be = change.port_be;
+	else
+		udp->src_be = change.port_be;
+	if (is_partial)
+		udp_checksum_complete(view);
+	else if (checksum)
+		udp->checksum_be = checksum_udp_nonzero(checksum_update(checksum, change.delta));
+	return is_partial;
+}

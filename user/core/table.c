@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "drop.h"
+#include "ringway/checksum.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "next_hop_write() copies the low bytes");
+
+static uint64_t next_hop_pack(uint8_t port, const uint8_t *mac)
+{
+	uint64_t word = 0;
+
+	if (!mac)
+		return 0;
+	memcpy(&word, mac, 6);
+	return word | (uint64_t)port << 48 | NEXT_HOP_KNOWN;
+}
+
+/* Linear probing; the table is at most half full. */
+static struct table_match *match_find(const struct table *table, const struct match_key *key)
+{
+	uint32_t i = (uint32_t)hash_bytes(key, sizeof(*key), &table->secret);
+
+	for (;; i++) {
+		struct table_match *match = &table->matches[i & table->match_mask];
+
+		if (match->kind == FRAME_UNCLASSIFIED || !memcmp(&match->key, key, sizeof(*key)))
+			return match;
+	}
+}
+
+static int match_add(struct table *table, const struct table_endpoint *endpoint, enum family family,
+		     enum frame_kind kind, uint16_t slot)
+{
+	struct match_key key = { .port_be = endpoint->port_be, .protocol = WIRE_PROTOCOL_UDP };
+	struct table_match *match;
+
+	memcpy(key.addr, endpoint->addr[family], sizeof(key.addr));
+	match = match_find(table, &key);
+	if (match->kind != FRAME_UNCLASSIFIED)
+		return -EINVAL;
+	*match = (struct table_match){ .key = key, .kind = kind, .slot = slot };
+	return 0;
+}
+
+static uint32_t endpoint_addr_sum(const struct table_endpoint *endpoint, enum family family)
+{
+	const uint8_t *addr = endpoint->addr[family];
+
+	return family == FAMILY_IPV4 ? checksum_words(addr + 12, 4) : checksum_words(addr, 16);
+}
+
+static void target_init(struct target *target, const struct table_endpoint *service,
+			const struct table_endpoint *backend, enum family family)
+{
+	uint32_t service_sum = endpoint_addr_sum(service, family);
+	uint32_t backend_sum = endpoint_addr_sum(backend, family);
+
+	memcpy(target->service_addr, service->addr[family], 16);
+	memcpy(target->backend_addr, backend->addr[family], 16);
+	target->service_port_be = service->port_be;
+	target->backend_port_be = backend->port_be;
+	target->delta_addr_out = checksum_delta(service_sum, backend_sum);
+	target->delta_addr_back = checksum_delta(backend_sum, service_sum);
+	service_sum += service->port_be;
+	backend_sum += backend->port_be;
+	target->delta_out = checksum_delta(service_sum, backend_sum);
+	target->delta_back = checksum_delta(backend_sum, service_sum);
+	target->present = true;
+}
+
+static int targets_add(struct table *table, const struct table_service *service,
+		       uint16_t first_slot)
+{
+	for (size_t i = 0; i < service->backend_count; i++) {
+		const struct table_backend *backend = &service->backends[i];
+		uint16_t slot = (uint16_t)(first_slot + i);
+
+		for (enum family family = 0; family < FAMILY_COUNT; family++) {
+			int err;
+
+			if (!backend->endpoint.present[family] ||
+			    !service->endpoint.present[family])
+				continue;
+			target_init(table_target(table, slot, family), &service->endpoint,
+				    &backend->endpoint, family);
+			err = match_add(table, &backend->endpoint, family, FRAME_RETURN, slot);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static int maglev_add(struct table *table, const struct table_service *spec, enum family family,
+		      uint64_t key, uint16_t first_slot, struct service *service)
+{
+	struct maglev_member *members = calloc(spec->backend_count + 1, sizeof(*members));
+	struct maglev *maglev;
+	size_t count = 0;
+	int err;
+
+	if (!members)
+		return -ENOMEM;
+	for (size_t i = 0; i < spec->backend_count; i++) {
+		const struct table_backend *backend = &spec->backends[i];
+		uint16_t slot = (uint16_t)(first_slot + i);
+
+		if (table_target(table, slot, family)->present)
+			members[count++] = (struct maglev_member){ .id = backend->id,
+								   .slot = slot,
+								   .weight = backend->weight };
+	}
+	err = maglev_build(members, count, key, 0, &maglev);
+	free(members);
+	if (!err)
+		service->maglev[family] = maglev;
+	return err;
+}
+
+static int service_add(struct table *table, const struct table_service *spec, uint64_t key,
+		       uint16_t slot, uint16_t first_backend)
+{
+	struct service *service = &table->services[slot];
+	int err;
+
+	service->is_quic = spec->is_quic;
+	err = targets_add(table, spec, first_backend);
+	for (enum family family = 0; !err && family < FAMILY_COUNT; family++) {
+		if (spec->endpoint.present[family])
+			err = match_add(table, &spec->endpoint, family, FRAME_SERVICE, slot);
+		if (!err)
+			err = maglev_add(table, spec, family, key, first_backend, service);
+	}
+	return err;
+}
+
+static int spec_check(const struct table_spec *spec, size_t *ret_backend_count)
+{
+	size_t backend_count = 0;
+
+	if (spec->port_count < 1 || spec->port_count > PORT_COUNT_MAX ||
+	    spec->service_count > SERVICE_COUNT_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < spec->service_count; i++)
+		backend_count += spec->services[i].backend_count;
+	if (backend_count > BACKEND_COUNT_MAX)
+		return -EINVAL;
+	*ret_backend_count = backend_count;
+	return 0;
+}
+
+static int table_alloc(struct table *table, size_t backend_count, size_t service_count)
+{
+	size_t match_count = 64, keys = FAMILY_COUNT * (backend_count + service_count);
+	size_t targets_size = (backend_count + 1) * FAMILY_COUNT * sizeof(*table->targets);
+
+	while (match_count < 2 * keys)
+		match_count *= 2;
+	table->match_mask = (uint32_t)match_count - 1;
+	table->matches = calloc(match_count, sizeof(*table->matches));
+	table->targets = aligned_alloc(sizeof(*table->targets), targets_size);
+	if (!table->matches || !table->targets)
+		return -ENOMEM;
+	memset(table->targets, 0, targets_size);
+	return 0;
+}
+
+int table_build(const struct table_spec *spec, struct table **ret_table)
+{
+	struct table *table;
+	size_t backend_count;
+	uint16_t next_slot = 0;
+	uint64_t key;
+	int err = spec_check(spec, &backend_count);
+
+	if (err)
+		return err;
+	table = aligned_alloc(_Alignof(struct table), sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	memset(table, 0, sizeof(*table));
+	hash_secret_derive(spec->hash_key, &table->secret);
+	memcpy(&key, table->secret.bytes, sizeof(key));
+	memcpy(table->ports, spec->ports, spec->port_count * sizeof(table->ports[0]));
+	table->port_count = (uint32_t)spec->port_count;
+	table->service_count = (uint32_t)spec->service_count;
+	table->backend_count = (uint32_t)backend_count;
+
+	err = table_alloc(table, backend_count, spec->service_count);
+	for (size_t i = 0; !err && i < spec->service_count; i++) {
+		err = service_add(table, &spec->services[i], key, (uint16_t)i, next_slot);
+		next_slot = (uint16_t)(next_slot + spec->services[i].backend_count);
+	}
+	if (err) {
+		table_free(table);
+		return err;
+	}
+	*ret_table = table;
+	return 0;
+}
+
+void table_free(struct table *table)
+{
+	if (!table)
+		return;
+	for (size_t i = 0; i < table->service_count; i++)
+		for (enum family family = 0; family < FAMILY_COUNT; family++)
+			free((void *)table->services[i].maglev[family]);
+	free(table->matches);
+	free(table->targets);
+	free(table);
+}
+
+void table_next_hop_set(struct table *table, uint16_t backend_slot, enum family family,
+			uint8_t port, const uint8_t *mac)
+{
+	__atomic_store_n(&table_target(table, backend_slot, family)->next_hop,
+			 next_hop_pack(port, mac), __ATOMIC_RELAXED);
+}
+
+void table_client_next_hop_set(struct table *table, uint8_t port, const uint8_t *mac)
+{
+	table->client_next_hop = next_hop_pack(port, mac);
+}
+
+/* Where XDP ran but could not attach metadata, the frame bears the MAC address of
+ * the port it is to leave by. Elsewhere all clients have one next hop. */
+static int return_resolve(const struct table *table, struct packet *packet, struct wire_eth *eth)
+{
+	for (uint32_t i = 0; i < table->port_count; i++) {
+		if (memcmp(eth->src, table->ports[i].mac, 6) == 0) {
+			packet->tx_port = (uint8_t)i;
+			return 0;
+		}
+	}
+	if (!table->client_next_hop)
+		return -1 - DROP_NO_NEIGHBOUR;
+	packet->tx_port = next_hop_port(table->client_next_hop);
+	next_hop_write(table, table->client_next_hop, eth);
+	return 0;
+}
+
+static int return_classify(const struct table *table, struct packet *packet,
+			   const struct udp_view *view)
+{
+	uint64_t next_hop =
+		target_next_hop(table_target(table, packet->slot, udp_view_family(view)));
+
+	if (!next_hop || next_hop_port(next_hop) != packet->rx_port)
+		return -1 - DROP_RETURN_SPOOFED;
+	return return_resolve(table, packet, view->eth);
+}
+
+int table_classify(const struct table *table, struct packet *packet, const struct udp_view *view)
+{
+	const struct table_match *match;
+	struct match_key key;
+
+	match_key_service(view, &key);
+	match = match_find(table, &key);
+	if (match->kind != FRAME_SERVICE) {
+		match_key_return(view, &key);
+		match = match_find(table, &key);
+		if (match->kind != FRAME_RETURN)
+			return -1 - DROP_NOT_OURS;
+	}
+	packet->kind = match->kind;
+	packet->slot = match->slot;
+	return packet->kind == FRAME_RETURN ? return_classify(table, packet, view) : 0;
+}

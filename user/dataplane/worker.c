@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <urcu-qsbr.h>
+
+#include "core/counter.h"
+#include "util/clock.h"
+
+/* How long a worker spins for the next frame before it sleeps. */
+#define SPIN_NS 50000
+
+/* How long it sleeps at most: the time a stop or a grace period may take. */
+#define WAIT_MS 100
+
+/* Rounds a worker may go on for after it was told to stop, to send what has been
+ * received: enough for full rings, and an end under any load. */
+#define DRAIN_ROUNDS 4096
+
+struct worker {
+	struct worker_config config;
+	struct worker_stats stats;
+	pthread_t thread;
+	bool stop, done;
+	uint64_t idle_since_ns; /* 0: the last round was not empty */
+	struct forward_stats forward;
+};
+
+struct table *table_publish(struct table_ref *ref, struct table *table)
+{
+	/* Pairs with the acquire in worker_run(). */
+	struct table *old = __atomic_exchange_n(&ref->table, table, __ATOMIC_ACQ_REL);
+
+	urcu_qsbr_synchronize_rcu();
+	return old;
+}
+
+/* After an empty round. False when there will never be a frame again. */
+static bool worker_idle(struct worker *worker, uint64_t now_ns)
+{
+	const struct worker_config *config = &worker->config;
+	bool more;
+
+	counter_add(&worker->stats.empty_rounds, 1);
+	if (!worker->idle_since_ns)
+		worker->idle_since_ns = now_ns;
+	if (now_ns - worker->idle_since_ns < SPIN_NS)
+		return true;
+	urcu_qsbr_thread_offline();
+	more = config->engine->wait(config->io, WAIT_MS);
+	urcu_qsbr_thread_online();
+	worker->idle_since_ns = 0;
+	return more;
+}
+
+static void worker_run(struct worker *worker)
+{
+	const struct io_engine *engine = worker->config.engine;
+	struct io *io = worker->config.io;
+	struct worker_stats *stats = &worker->stats;
+	struct forward_ctx ctx = { .stats = &worker->forward };
+	struct packet packets[BURST_MAX];
+
+	for (uint32_t drained = 0; drained < DRAIN_ROUNDS;) {
+		bool stopping = __atomic_load_n(&worker->stop, __ATOMIC_RELAXED);
+		uint64_t start_ns = clock_ns(), rx_ns, forward_ns;
+		size_t received, kept, sent;
+
+		urcu_qsbr_quiescent_state();
+		counter_add(&stats->rounds, 1);
+		drained += stopping;
+		received = engine->rx(io, packets, BURST_MAX);
+		if (!received) {
+			if (stopping || !worker_idle(worker, start_ns))
+				break;
+			continue;
+		}
+		worker->idle_since_ns = 0;
+
+		rx_ns = clock_ns();
+		/* Pairs with the exchange in table_publish(). */
+		ctx.table = __atomic_load_n(&worker->config.table->table, __ATOMIC_ACQUIRE);
+		kept = forward_burst(&ctx, packets, received);
+		forward_ns = clock_ns();
+		sent = engine->tx(io, packets, kept);
+		engine->release(io, packets + sent, received - sent);
+
+		counter_add(&worker->forward.dropped[DROP_TX_FULL], kept - sent);
+		counter_add(&stats->received, received);
+		counter_add(&stats->sent, sent);
+		counter_add(&stats->forward_ns, forward_ns - rx_ns);
+		counter_add(&stats->busy_ns, clock_ns() - start_ns);
+	}
+}
+
+static void *worker_thread(void *arg)
+{
+	struct worker *worker = arg;
+
+	urcu_qsbr_register_thread();
+	worker_run(worker);
+	urcu_qsbr_unregister_thread();
+	__atomic_store_n(&worker->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int worker_thread_create(struct worker *worker)
+{
+	pthread_attr_t attributes;
+	char name[16];
+	cpu_set_t cpus;
+	int err = pthread_attr_init(&attributes);
+
+	if (err)
+		return -err;
+	if (worker->config.cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(worker->config.cpu, &cpus);
+		err = pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
+	}
+	if (!err)
+		err = pthread_create(&worker->thread, &attributes, worker_thread, worker);
+	(void)pthread_attr_destroy(&attributes);
+	if (err)
+		return -err;
+	(void)snprintf(name, sizeof(name), "worker-%u", worker->config.index);
+	(void)pthread_setname_np(worker->thread, name);
+	return 0;
+}
+
+int worker_start(const struct worker_config *config, struct worker **ret_worker)
+{
+	struct worker *worker = aligned_alloc(64, (sizeof(*worker) + 63) & ~(size_t)63);
+	int err;
+
+	if (!worker)
+		return -ENOMEM;
+	memset(worker, 0, sizeof(*worker));
+	worker->config = *config;
+	err = worker_thread_create(worker);
+	if (err) {
+		free(worker);
+		return err;
+	}
+	*ret_worker = worker;
+	return 0;
+}
+
+bool worker_done(const struct worker *worker)
+{
+	return __atomic_load_n(&worker->done, __ATOMIC_ACQUIRE);
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (!worker)
+		return;
+	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
+	(void)pthread_join(worker->thread, NULL);
+	free(worker);
+}
+
+const struct worker_stats *worker_stats(const struct worker *worker)
+{
+	return &worker->stats;
+}
+
+const struct forward_stats *worker_forward_stats(const struct worker *worker)
+{
+	return &worker->forward;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "util/options.h"
+
+#include <assert.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ENTRIES_MAX 32
+
+/* What getopt_long() returns: entry i as FIRST_ENTRY + i, whatever its letter. */
+enum {
+	FIRST_ENTRY = 256,
+	HELP = FIRST_ENTRY + ENTRIES_MAX,
+	VERSION,
+};
+
+static int argument_kind(const struct option_entry *entry)
+{
+	if (!entry->argument)
+		return no_argument;
+	return entry->argument[0] == '[' ? optional_argument : required_argument;
+}
+
+static void option_print(char letter, const char *name, const char *argument, const char *help)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof(text), "--%s%s%s", name,
+		       argument && *argument != '[' ? "=" : "", argument ? argument : "");
+	printf("  %c%c%c %-26s %s\n", letter ? '-' : ' ', letter ? letter : ' ', letter ? ',' : ' ',
+	       text, help);
+}
+
+static void help_print(const struct options *options)
+{
+	printf("Usage: %s\n%s\n\n", options->usage, options->summary);
+	for (size_t i = 0; i < options->count; i++)
+		option_print(options->entries[i].letter, options->entries[i].name,
+			     options->entries[i].argument, options->entries[i].help);
+	option_print('V', "version", NULL, "print the version and exit");
+	option_print('h', "help", NULL, "print this help and exit");
+	if (options->footer)
+		printf("\n%s\n", options->footer);
+}
+
+static void tables_build(const struct options *options, struct option *longs, char *shorts)
+{
+	for (size_t i = 0; i < options->count; i++) {
+		const struct option_entry *entry = &options->entries[i];
+		int kind = argument_kind(entry);
+
+		*longs++ = (struct option){ entry->name, kind, NULL, FIRST_ENTRY + (int)i };
+		if (!entry->letter)
+			continue;
+		*shorts++ = entry->letter;
+		for (int colon = 0; colon < kind; colon++)
+			*shorts++ = ':';
+	}
+	*longs++ = (struct option){ "help", no_argument, NULL, HELP };
+	*longs++ = (struct option){ "version", no_argument, NULL, VERSION };
+	*longs = (struct option){ 0 };
+	memcpy(shorts, "hV", sizeof("hV"));
+}
+
+static const struct option_entry *entry_find(const struct options *options, int code)
+{
+	if (code >= FIRST_ENTRY)
+		return &options->entries[code - FIRST_ENTRY];
+	for (size_t i = 0; i < options->count; i++)
+		if (options->entries[i].letter == code)
+			return &options->entries[i];
+	return NULL;
+}
+
+int options_parse(const struct options *options, int argc, char **argv, int *ret_operands)
+{
+	struct option longs[ENTRIES_MAX + 3];
+	char shorts[3 * ENTRIES_MAX + 3];
+	int code;
+
+	assert(options->count <= ENTRIES_MAX);
+	tables_build(options, longs, shorts);
+	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct option_entry *entry;
+
+		switch (code) {
+		case 'h':
+		case HELP: help_print(options); return 0;
+		case 'V':
+		case VERSION: printf("ringway " RINGWAY_VERSION "\n"); return 0;
+		case '?': return options_misuse(argv, NULL);
+		}
+		entry = entry_find(options, code);
+		if (entry->flag)
+			*entry->flag = true;
+		else
+			*entry->value = optarg ? optarg : "";
+	}
+	*ret_operands = optind;
+	return -1;
+}
+
+int options_misuse(char **argv, const char *format, ...)
+{
+	va_list args;
+
+	if (format) {
+		va_start(args, format);
+		(void)fprintf(stderr, "%s: ", argv[0]);
+		(void)vfprintf(stderr, format, args);
+		(void)fputc('\n', stderr);
+		va_end(args);
+	}
+	(void)fprintf(stderr, "Try '%s --help'.\n", argv[0]);
+	return 2;
+}
