@@ -15,20 +15,20 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	    -Wwrite-strings
-CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/xdp
+CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/xdp -I$(BUILD)/tests/bench
 CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LDFLAGS  := -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lcap-ng -lpcap
 
 # What there is: every folder's files are found, none is listed.
-BPF_SOURCES  := $(wildcard xdp/*.bpf.c)
+BPF_SOURCES  := $(wildcard xdp/*.bpf.c tests/bench/*.bpf.c)
 SKELETONS    := $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.skel.h)
 LIB_SOURCES  := $(filter-out user/cli/%,$(wildcard user/*/*.c))
 CLI_SOURCES  := $(wildcard user/cli/*.c)
 UNIT_SOURCES := $(wildcard tests/unit/*_test.c)
 BPF_TESTS    := $(wildcard tests/bpf/*_test.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
-BENCH_SOURCES := $(wildcard tests/bench/*.c)
+BENCH_SOURCES := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 FAKE_SOURCES := $(wildcard tests/fake/*.c)
 MAN_SOURCES  := $(wildcard user/man/*.scd)
 

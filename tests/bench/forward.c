@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* forward - what forward_burst() costs a datagram, on frames in memory.
+ *
+ * A pool of frames larger than the second-level cache is filled anew before each
+ * pass, as a network card would fill it; only forward_burst() is timed. Prints
+ * JSON rows: the median of the passes, and every pass. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../unit/datagram.h"
+#include "../unit/test.h"
+#include "core/forward.h"
+#include "util/clock.h"
+#include "util/options.h"
+
+#define CHUNK_SIZE 2048
+#define HEADROOM   256
+#define POOL_COUNT 4096
+
+static struct {
+	const char *connections, *backends, *services, *passes;
+	bool is_return, is_ipv6;
+} arguments = { .connections = "1000000", .backends = "100", .services = "1", .passes = "200" };
+
+static const struct option_entry entries[] = {
+	{ 0, "connections", "COUNT", "default 1000000", .value = &arguments.connections },
+	{ 0, "backends", "COUNT", "of a service; default 100", .value = &arguments.backends },
+	{ 0, "services", "COUNT", "default 1", .value = &arguments.services },
+	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .value = &arguments.passes },
+	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
+	{ 0, "ipv6", NULL, "IPv6 instead of IPv4", .flag = &arguments.is_ipv6 },
+};
+
+static const struct options options = {
+	.usage = "forward [OPTION]...",
+	.summary = "Time forward_burst() on frames in memory.",
+	.entries = entries,
+	.count = sizeof(entries) / sizeof(entries[0]),
+};
+
+/* 10.S.H.L, or fd00::S:H:L: service S, or backend HL of it. */
+static void address(uint8_t mapped[16], size_t service, size_t host)
+{
+	uint8_t ipv6[16] = { 0xfd, [13] = (uint8_t)service, (uint8_t)(host >> 8), (uint8_t)host };
+	const uint8_t ipv4[4] = { 10, ipv6[13], ipv6[14], ipv6[15] };
+
+	match_addr_set(mapped, arguments.is_ipv6 ? NULL : ipv4, ipv6);
+}
+
+static struct table_endpoint endpoint(size_t service, size_t host, uint16_t port)
+{
+	enum family family = arguments.is_ipv6 ? FAMILY_IPV6 : FAMILY_IPV4;
+	struct table_endpoint endpoint = { .port_be = wire_be16(port) };
+
+	endpoint.present[family] = true;
+	address(endpoint.addr[family], service, host);
+	return endpoint;
+}
+
+static struct table *table_make(size_t service_count, size_t backend_count)
+{
+	struct table_service *services = calloc(service_count, sizeof(*services));
+	struct table_backend *backends = calloc(backend_count * service_count, sizeof(*backends));
+	const struct table_port port = { .mac = { 2 }, .mtu = 1500 };
+	const struct table_spec spec = { .ports = &port,
+					 .port_count = 1,
+					 .services = services,
+					 .service_count = service_count,
+					 .hash_key = "forward_bench" };
+	struct table *table = NULL;
+
+	for (size_t s = 0; s < service_count; s++) {
+		struct table_backend *own = &backends[s * backend_count];
+
+		services[s] =
+			(struct table_service){ endpoint(s, 0, 443), true, own, backend_count };
+		for (size_t b = 0; b < backend_count; b++)
+			own[b] = (struct table_backend){ endpoint(s, b + 1, 4433), b, 1 };
+	}
+	if (table_build(&spec, &table)) {
+		(void)fprintf(stderr, "forward: no such table\n");
+		exit(EXIT_FAILURE);
+	}
+	for (size_t slot = 0; slot < service_count * backend_count; slot++) {
+		table_next_hop_set(table, (uint16_t)slot, FAMILY_IPV4, 0, port.mac);
+		table_next_hop_set(table, (uint16_t)slot, FAMILY_IPV6, 0, port.mac);
+	}
+	free(services);
+	free(backends);
+	return table;
+}
+
+/* A short header with an 8-byte Connection ID, of a random connection. */
+static struct packet frame_make(uint8_t *chunk, uint64_t random, size_t service_count,
+				size_t backend_count)
+{
+	uint64_t connection = random % strtoull(arguments.connections, NULL, 10);
+	size_t service = connection % service_count, host = 0;
+	uint8_t payload[64] = { 0x40 }, mapped[16];
+	struct datagram d = { .is_ipv6 = arguments.is_ipv6, .ttl = 64, .payload = payload };
+	struct packet packet = { .data = chunk + HEADROOM, .kind = FRAME_SERVICE };
+	uint8_t *client = arguments.is_return ? d.dst : d.src;
+	uint8_t *server = arguments.is_return ? d.src : d.dst;
+
+	d.payload_len = sizeof(payload);
+	if (arguments.is_return)
+		host = 1 + connection % backend_count;
+	address(mapped, service, host);
+	memcpy(server, mapped + (d.is_ipv6 ? 0 : 12), d.is_ipv6 ? 16 : 4);
+	memcpy(client, "\xc6\x12\x00\x00", 4);
+	client[2] = (uint8_t)(connection >> 24);
+	client[3] = (uint8_t)(connection >> 16);
+	d.src_port = arguments.is_return ? 4433 : (uint16_t)connection;
+	d.dst_port = arguments.is_return ? (uint16_t)connection : 443;
+	packet.slot = (uint16_t)service;
+	if (arguments.is_return) {
+		packet.kind = FRAME_RETURN;
+		packet.slot = (uint16_t)(service * backend_count + host - 1);
+	}
+	packet.len = (uint32_t)datagram_build(&d, packet.data);
+	return packet;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void report(double *runs, size_t count)
+{
+	json_t *row = json_object(), *values = json_array();
+	char subject[96];
+
+	(void)snprintf(subject, sizeof(subject), "forward_burst %s %s, %s connections, %s x %s",
+		       arguments.is_ipv6 ? "IPv6" : "IPv4",
+		       arguments.is_return ? "return" : "service", arguments.connections,
+		       arguments.services, arguments.backends);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(values, json_real(runs[i]));
+	qsort(runs, count, sizeof(*runs), compare);
+	json_object_set_new(row, "subject", json_string(subject));
+	json_object_set_new(row, "metric", json_string("time a datagram"));
+	json_object_set_new(row, "unit", json_string("ns"));
+	json_object_set_new(row, "value", json_real(runs[count / 2]));
+	json_object_set_new(row, "runs", values);
+	(void)json_dumpf(row, stdout, JSON_REAL_PRECISION(4));
+	putchar('\n');
+	json_decref(row);
+}
+
+int main(int argc, char **argv)
+{
+	static struct forward_stats stats;
+	static struct packet pool[POOL_COUNT];
+	uint8_t *chunks = aligned_alloc(CHUNK_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
+	int operands, status = options_parse(&options, argc, argv, &operands);
+	struct forward_ctx ctx = { .stats = &stats };
+	size_t service_count, backend_count, passes;
+	uint64_t random = 1;
+	double *runs;
+
+	if (status >= 0)
+		return status;
+	service_count = strtoul(arguments.services, NULL, 10);
+	backend_count = strtoul(arguments.backends, NULL, 10);
+	passes = strtoul(arguments.passes, NULL, 10);
+	runs = calloc(passes, sizeof(*runs));
+	ctx.table = table_make(service_count, backend_count);
+	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
+	for (size_t pass = 0; pass < passes; pass++) {
+		uint64_t spent_ns = 0;
+
+		for (size_t i = 0; i < POOL_COUNT; i++)
+			pool[i] = frame_make(chunks + i * CHUNK_SIZE, random_next(&random),
+					     service_count, backend_count);
+		for (size_t i = 0; i < POOL_COUNT; i += BURST_MAX) {
+			uint64_t start_ns = clock_ns();
+
+			(void)forward_burst(&ctx, pool + i, BURST_MAX);
+			spent_ns += clock_ns() - start_ns;
+		}
+		runs[pass] = (double)spent_ns / POOL_COUNT;
+	}
+	if (stats.forwarded != passes * POOL_COUNT) {
+		(void)fprintf(stderr,
+			      "forward: datagrams were dropped: the figures mean nothing\n");
+		return EXIT_FAILURE;
+	}
+	report(runs, passes);
+	table_free((struct table *)ctx.table);
+	free(chunks);
+	free(runs);
+	return EXIT_SUCCESS;
+}
