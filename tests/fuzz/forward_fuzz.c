@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Any bytes through forward_burst(): kept or dropped, counted once, never outside
+ * the frame. The first byte chooses kind and slot. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/forward.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct table *table_make(void)
+{
+	/* ::ffff:0.0.0.1 and ::1; ::ffff:0.0.0.2 and ::2 */
+	const struct table_endpoint service = { { true, true },
+						{ { [10] = 0xff, 0xff, [15] = 1 }, { [15] = 1 } },
+						wire_be16(443) };
+	const struct table_backend backend = {
+		.endpoint = { { true, true },
+			      { { [10] = 0xff, 0xff, [15] = 2 }, { [15] = 2 } },
+			      wire_be16(4433) },
+		.weight = 1,
+	};
+	const struct table_service services[] = { { service, true, &backend, 1 } };
+	const struct table_port port = { .mac = { 2 }, .mtu = 1500 };
+	const struct table_spec spec = { &port, 1, services, 1, "fuzz" };
+	struct table *table = NULL;
+
+	if (table_build(&spec, &table))
+		abort();
+	table_next_hop_set(table, 0, FAMILY_IPV4, 0, port.mac);
+	table_next_hop_set(table, 0, FAMILY_IPV6, 0, port.mac);
+	table_client_next_hop_set(table, 0, port.mac);
+	return table;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct forward_stats stats;
+	static struct table *table;
+	struct packet packet = { 0 };
+	uint64_t before = stats.forwarded, after = 0;
+	uint8_t *frame;
+
+	if (size < 1)
+		return 0;
+	if (!table)
+		table = table_make();
+	frame = malloc(size);
+	memcpy(frame, data + 1, size - 1);
+	packet = (struct packet){ .data = frame,
+				  .len = (uint32_t)size - 1,
+				  .kind = data[0] % 3,
+				  .slot = data[0] >> 6,
+				  .tx_port = data[0] >> 4 & 3 };
+	for (size_t i = 0; i < DROP_REASON_COUNT; i++)
+		before += stats.dropped[i];
+	(void)forward_burst(&(struct forward_ctx){ table, &stats }, &packet, 1);
+	for (size_t i = 0; i < DROP_REASON_COUNT; i++)
+		after += stats.dropped[i];
+	assert(after + stats.forwarded == before + 1);
+	free(frame);
+	return 0;
+}
