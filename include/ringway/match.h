@@ -52,17 +52,22 @@ PARSE_INLINE void match_key_return(const struct udp_view *view, struct match_key
 /* Whoever may send from a backend's address could use the service's address as a
  * reflector and teach lies about who owns a connection. So the datagram must
  * arrive where the route to that backend leads, and where clients are reached
- * through the same port, from the backend's own next hop. */
+ * through the same port, from the backend's own next hop: from nowhere, while
+ * that is not known. */
 PARSE_INLINE enum match_verdict match_return(const struct return_rule *rule, __u32 port,
 					     const struct wire_eth *eth)
 {
+	__u8 known = 0, differs = 0;
+
 	if (rule->port != port)
 		return MATCH_SPOOFED;
-	if (rule->flags & RETURN_CHECK_MAC)
-		for (int i = 0; i < 6; i++)
-			if (rule->next_hop_mac[i] != eth->src[i])
-				return MATCH_SPOOFED;
-	return MATCH_OURS;
+	if (!(rule->flags & RETURN_CHECK_MAC))
+		return MATCH_OURS;
+	for (int i = 0; i < 6; i++) {
+		known |= rule->next_hop_mac[i];
+		differs |= rule->next_hop_mac[i] ^ eth->src[i];
+	}
+	return known && !differs ? MATCH_OURS : MATCH_SPOOFED;
 }
 
 #endif
