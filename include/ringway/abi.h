@@ -65,29 +65,30 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 
 /* What XDP did with a frame. One counter a CPU each; xdp_pass_* went on to the
  * kernel's stack, xdp_drop_* are gone. X(constant, name, meaning) */
-#define INGRESS_COUNTERS(X)                                                                   \
-	X(REDIRECT_SERVICE, "xdp_service", "service traffic, to a worker")                    \
-	X(REDIRECT_RETURN, "xdp_return", "return traffic, to a worker")                       \
-	X(PASS_NOT_IP, "xdp_pass_not_ip", "neither IPv4 nor IPv6, such as ARP")               \
-	X(PASS_NOT_UDP, "xdp_pass_not_udp", "another transport protocol")                     \
-	X(PASS_NOT_OURS, "xdp_pass_not_ours", "UDP of no service and no backend")             \
-	X(PASS_FRAGMENT, "xdp_pass_fragment", "an IP fragment")                               \
-	X(PASS_OPTIONS, "xdp_pass_options", "IPv4 options or IPv6 extension headers")         \
-	X(PASS_MALFORMED, "xdp_pass_malformed", "lengths that contradict each other")         \
-	X(PASS_LOCAL, "xdp_pass_local", "from a backend to this host itself")                 \
-	X(PASS_NO_SOCKET, "xdp_pass_no_socket", "ours, but no worker has this queue")         \
-	X(DROP_RETURN_SPOOFED, "xdp_drop_return_spoofed",                                     \
-	  "a backend's address from the wrong interface or MAC")                              \
-	X(DROP_NO_NEIGHBOUR, "xdp_drop_no_neighbour",                                         \
-	  "the client's next hop has no MAC address yet; it is being asked for")              \
-	X(DROP_NO_ROUTE, "xdp_drop_no_route", "the route to the client forbids it")           \
-	X(DROP_FORWARDING_OFF, "xdp_drop_forwarding_off",                                     \
-	  "the kernel's forwarding is off on the incoming interface")                         \
-	X(DROP_ROUTE_ENCAPSULATES, "xdp_drop_route_encapsulates",                             \
-	  "the route to the client needs a kernel encapsulation")                             \
-	X(DROP_TOO_BIG, "xdp_drop_too_big", "longer than the MTU of the route to the client") \
-	X(DROP_FOREIGN_INTERFACE, "xdp_drop_foreign_interface",                               \
-	  "the route to the client leaves by an interface that is not in the configuration")  \
+#define INGRESS_COUNTERS(X)                                                                       \
+	X(REDIRECT_SERVICE, "xdp_service", "service traffic, to a worker")                        \
+	X(REDIRECT_RETURN, "xdp_return", "return traffic, to a worker")                           \
+	X(PASS_NOT_IP, "xdp_pass_not_ip", "neither IPv4 nor IPv6, such as ARP")                   \
+	X(PASS_NOT_UDP, "xdp_pass_not_udp", "another transport protocol")                         \
+	X(PASS_NOT_OURS, "xdp_pass_not_ours", "UDP of no service and no backend")                 \
+	X(PASS_FRAGMENT, "xdp_pass_fragment", "an IP fragment")                                   \
+	X(PASS_OPTIONS, "xdp_pass_options", "IPv4 options or IPv6 extension headers")             \
+	X(PASS_MALFORMED, "xdp_pass_malformed", "contradictory lengths or impossible addresses")  \
+	X(PASS_LOCAL, "xdp_pass_local", "from a backend to this host itself, or without a route") \
+	X(PASS_NO_SOCKET, "xdp_pass_no_socket", "service traffic on a queue without a worker")    \
+	X(DROP_RETURN_SPOOFED, "xdp_drop_return_spoofed",                                         \
+	  "a backend's address from the wrong interface or MAC")                                  \
+	X(DROP_NO_SOCKET, "xdp_drop_no_socket", "return traffic on a queue without a worker")     \
+	X(DROP_NO_NEIGHBOUR, "xdp_drop_no_neighbour",                                             \
+	  "the client's next hop has no MAC address yet; it is being asked for")                  \
+	X(DROP_NO_ROUTE, "xdp_drop_no_route", "the route to the client forbids it")               \
+	X(DROP_FORWARDING_OFF, "xdp_drop_forwarding_off",                                         \
+	  "the kernel's forwarding is off on the incoming interface")                             \
+	X(DROP_ROUTE_ENCAPSULATES, "xdp_drop_route_encapsulates",                                 \
+	  "the route to the client needs a kernel encapsulation")                                 \
+	X(DROP_TOO_BIG, "xdp_drop_too_big", "longer than the MTU of the route to the client")     \
+	X(DROP_FOREIGN_INTERFACE, "xdp_drop_foreign_interface",                                   \
+	  "the route to the client leaves by an interface that is not in the configuration")      \
 	X(DROP_FIB_ERROR, "xdp_drop_fib_error", "an answer of the kernel that ringway cannot use")
 
 enum ingress_counter {

@@ -15,6 +15,7 @@ enum match_verdict {
 	MATCH_SPOOFED, /* a backend's address from where that backend is not */
 };
 
+/* One of ipv4 and ipv6 is NULL. */
 PARSE_INLINE void match_addr_set(__u8 addr[16], const __u8 *ipv4, const __u8 *ipv6)
 {
 	if (ipv4) {
@@ -28,8 +29,10 @@ PARSE_INLINE void match_addr_set(__u8 addr[16], const __u8 *ipv4, const __u8 *ip
 
 PARSE_INLINE void match_key_service(const struct udp_view *view, struct match_key *ret_key)
 {
-	match_addr_set(ret_key->addr, view->ipv4 ? view->ipv4->dst : 0,
-		       view->ipv6 ? view->ipv6->dst : 0);
+	if (view->ip_version == 4)
+		match_addr_set(ret_key->addr, view->ipv4->dst, 0);
+	else
+		match_addr_set(ret_key->addr, 0, view->ipv6->dst);
 	ret_key->port_be = view->udp->dst_be;
 	ret_key->protocol = WIRE_PROTOCOL_UDP;
 	ret_key->pad = 0;
@@ -37,8 +40,10 @@ PARSE_INLINE void match_key_service(const struct udp_view *view, struct match_ke
 
 PARSE_INLINE void match_key_return(const struct udp_view *view, struct match_key *ret_key)
 {
-	match_addr_set(ret_key->addr, view->ipv4 ? view->ipv4->src : 0,
-		       view->ipv6 ? view->ipv6->src : 0);
+	if (view->ip_version == 4)
+		match_addr_set(ret_key->addr, view->ipv4->src, 0);
+	else
+		match_addr_set(ret_key->addr, 0, view->ipv6->src);
 	ret_key->port_be = view->udp->src_be;
 	ret_key->protocol = WIRE_PROTOCOL_UDP;
 	ret_key->pad = 0;
@@ -47,17 +52,22 @@ PARSE_INLINE void match_key_return(const struct udp_view *view, struct match_key
 /* Whoever may send from a backend's address could use the service's address as a
  * reflector and teach lies about who owns a connection. So the datagram must
  * arrive where the route to that backend leads, and where clients are reached
- * through the same port, from the backend's own next hop. */
+ * through the same port, from the backend's own next hop: from nowhere, while
+ * that is not known. */
 PARSE_INLINE enum match_verdict match_return(const struct return_rule *rule, __u32 port,
 					     const struct wire_eth *eth)
 {
+	__u8 known = 0, differs = 0;
+
 	if (rule->port != port)
 		return MATCH_SPOOFED;
-	if (rule->flags & RETURN_CHECK_MAC)
-		for (int i = 0; i < 6; i++)
-			if (rule->next_hop_mac[i] != eth->src[i])
-				return MATCH_SPOOFED;
-	return MATCH_OURS;
+	if (!(rule->flags & RETURN_CHECK_MAC))
+		return MATCH_OURS;
+	for (int i = 0; i < 6; i++) {
+		known |= rule->next_hop_mac[i];
+		differs |= rule->next_hop_mac[i] ^ eth->src[i];
+	}
+	return known && !differs ? MATCH_OURS : MATCH_SPOOFED;
 }
 
 #endif

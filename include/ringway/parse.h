@@ -18,7 +18,7 @@ enum parse_result {
 	PARSE_NOT_UDP,
 	PARSE_FRAGMENT,
 	PARSE_OPTIONS,	 /* IPv4 options or IPv6 extension headers */
-	PARSE_MALFORMED, /* truncated, or lengths that contradict each other */
+	PARSE_MALFORMED, /* truncated, contradictory lengths, impossible addresses */
 };
 
 /* end is the first byte past the frame. */
@@ -26,14 +26,16 @@ struct cursor {
 	void *pos, *end;
 };
 
-/* Exactly one of ipv4 and ipv6 is set. */
+/* Exactly one of ipv4 and ipv6 is set. ip_version says which: the verifier follows
+ * a number, but takes any pointer into a frame for one that may be NULL. */
 struct udp_view {
 	struct wire_eth *eth;
 	struct wire_ipv4 *ipv4;
 	struct wire_ipv6 *ipv6;
 	struct wire_udp *udp;
-	__u16 ip_len;  /* bytes, IP header included */
-	__u16 udp_len; /* bytes, UDP header included */
+	__u16 ip_len;	 /* bytes, IP header included */
+	__u16 udp_len;	 /* bytes, UDP header included */
+	__u8 ip_version; /* 4 or 6 */
 };
 
 /* Consume len bytes; NULL if fewer remain. Written pos + len > end because only
@@ -86,6 +88,7 @@ PARSE_INLINE enum parse_result parse_ipv4(struct cursor *cur, struct udp_view *r
 		return PARSE_OPTIONS;
 	ret_view->ipv4 = ip;
 	ret_view->ipv6 = 0;
+	ret_view->ip_version = 4;
 	ret_view->ip_len = wire_be16(ip->len_be);
 	return PARSE_OK;
 }
@@ -105,6 +108,16 @@ PARSE_INLINE enum parse_result parse_ipv6_next(__u8 next_header)
 	}
 }
 
+/* ::ffff:0:0/96 stands for IPv4 in APIs (RFC 4291 section 2.5.5.2), and in match
+ * keys; in a packet it would pass for the IPv4 address. */
+PARSE_INLINE int parse_ipv6_is_mapped(const __u8 addr[16])
+{
+	for (int i = 0; i < 10; i++)
+		if (addr[i])
+			return 0;
+	return addr[10] == 0xff && addr[11] == 0xff;
+}
+
 PARSE_INLINE enum parse_result parse_ipv6(struct cursor *cur, struct udp_view *ret_view)
 {
 	struct wire_ipv6 *ip = cursor_take(cur, sizeof(*ip));
@@ -119,8 +132,11 @@ PARSE_INLINE enum parse_result parse_ipv6(struct cursor *cur, struct udp_view *r
 	len = sizeof(*ip) + wire_be16(ip->payload_len_be);
 	if (len > 0xffff) /* no Ethernet frame holds it */
 		return PARSE_MALFORMED;
+	if (parse_ipv6_is_mapped(ip->src) || parse_ipv6_is_mapped(ip->dst))
+		return PARSE_MALFORMED;
 	ret_view->ipv4 = 0;
 	ret_view->ipv6 = ip;
+	ret_view->ip_version = 6;
 	ret_view->ip_len = len;
 	return PARSE_OK;
 }

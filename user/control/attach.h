@@ -2,7 +2,8 @@
 /* attach.h - the XDP program: its maps, and its place on the interfaces.
  *
  * One program for all ports. Held by a bpf_link each: when the process dies, the
- * kernel detaches, and traffic falls to the stack. */
+ * kernel detaches, and traffic falls to the stack. One thread, but attach_counters
+ * is for any. Silences libbpf's own messages for the whole process. */
 #ifndef RINGWAY_CONTROL_ATTACH_H
 #define RINGWAY_CONTROL_ATTACH_H
 
@@ -34,10 +35,14 @@ int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int 
 /* Sums over all CPUs, INGRESS_COUNTER_COUNT of them. */
 int attach_counters(const struct attach *attach, uint64_t *ret_counters);
 
-/* Readable when XDP wants neighbours; attach_wanted_drain calls back for each. */
+/* Readable when XDP wants neighbours; attach_wanted_drain calls back for each that
+ * is there, at most NEIGHBOUR_WANTED_COUNT_MAX a call. */
 int attach_wanted_fd(const struct attach *attach);
 typedef void attach_wanted_fn(void *arg, const struct neighbour_wanted *wanted);
 void attach_wanted_drain(struct attach *attach, attach_wanted_fn *wanted, void *arg);
+
+/* The program, to run it on frames of one's own (BPF_PROG_TEST_RUN). */
+int attach_program_fd(const struct attach *attach);
 
 /* Detaches. Accepts NULL. */
 void attach_close(struct attach *attach);
