@@ -39,18 +39,39 @@ PARSE_INLINE __u16 checksum_update(__u16 checksum, __u32 delta)
 	return ~checksum_fold((__u32)(__u16)~checksum + delta);
 }
 
+/* Sum of len bytes (a multiple of 4), as two halves of each 4-byte word: they meet
+ * when the sum is folded. */
+PARSE_INLINE __u64 checksum_quads(const void *bytes, __u32 len)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < len; i += 4) {
+		__u32 quad;
+
+		__builtin_memcpy(&quad, bytes + i, sizeof(quad));
+		sum += quad;
+	}
+	return sum;
+}
+
+PARSE_INLINE __u16 checksum_fold_wide(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	return checksum_fold((__u32)((sum & 0xffff) + (sum >> 16)));
+}
+
 /* The folded sum of the pseudo-header: addresses, protocol, UDP length (RFC 768,
  * RFC 8200 section 8.1). A sender that leaves the rest to its network card puts
  * exactly this in the field. */
 PARSE_INLINE __u16 checksum_udp_pseudo(const struct udp_view *view)
 {
-	__u32 sum = (__u32)wire_be16(WIRE_PROTOCOL_UDP) + view->udp->len_be;
+	__u64 sum = (__u64)wire_be16(WIRE_PROTOCOL_UDP) + view->udp->len_be;
 
-	if (view->ipv4)
-		sum += checksum_words(view->ipv4->src, 8);
+	if (view->ip_version == 4)
+		sum += checksum_quads(view->ipv4->src, 8);
 	else
-		sum += checksum_words(view->ipv6->src, 32);
-	return checksum_fold(sum);
+		sum += checksum_quads(view->ipv6->src, 32);
+	return checksum_fold_wide(sum);
 }
 
 /* Zero in the field means "none" (RFC 768): a sum of zero is sent as all ones. */

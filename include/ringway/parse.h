@@ -78,13 +78,13 @@ PARSE_INLINE enum parse_result parse_ipv4(struct cursor *cur, struct udp_view *r
 {
 	struct wire_ipv4 *ip = cursor_take(cur, sizeof(*ip));
 
-	if (!ip || ip->version_ihl >> 4 != 4 || (ip->version_ihl & 15) < 5)
+	if (!ip || ip->version_ihl < 0x45 || ip->version_ihl > 0x4f)
 		return PARSE_MALFORMED;
-	if (wire_be16(ip->fragment_be) & (WIRE_IPV4_MORE_FRAGMENTS | WIRE_IPV4_OFFSET_MASK))
+	if (ip->fragment_be & wire_be16(WIRE_IPV4_MORE_FRAGMENTS | WIRE_IPV4_OFFSET_MASK))
 		return PARSE_FRAGMENT;
 	if (ip->protocol != WIRE_PROTOCOL_UDP)
 		return PARSE_NOT_UDP;
-	if ((ip->version_ihl & 15) > 5)
+	if (ip->version_ihl != 0x45)
 		return PARSE_OPTIONS;
 	ret_view->ipv4 = ip;
 	ret_view->ipv6 = 0;
@@ -112,10 +112,9 @@ PARSE_INLINE enum parse_result parse_ipv6_next(__u8 next_header)
  * keys; in a packet it would pass for the IPv4 address. */
 PARSE_INLINE int parse_ipv6_is_mapped(const __u8 addr[16])
 {
-	for (int i = 0; i < 10; i++)
-		if (addr[i])
-			return 0;
-	return addr[10] == 0xff && addr[11] == 0xff;
+	const __u16 *words = (const __u16 *)addr;
+
+	return !(words[0] | words[1] | words[2] | words[3] | words[4]) && words[5] == 0xffff;
 }
 
 PARSE_INLINE enum parse_result parse_ipv6(struct cursor *cur, struct udp_view *ret_view)

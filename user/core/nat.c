@@ -25,35 +25,24 @@ static struct change change_of(const struct target *target, enum nat_direction d
 
 int nat_check(const struct udp_view *view, uint32_t mtu)
 {
-	uint8_t ttl = view->ipv4 ? view->ipv4->ttl : view->ipv6->hop_limit;
+	uint8_t ttl = view->ip_version == 4 ? view->ipv4->ttl : view->ipv6->hop_limit;
 
 	if (ttl <= 1)
 		return DROP_TTL_EXPIRED;
 	if (view->ip_len > mtu)
 		return DROP_TOO_BIG;
-	if (view->ipv6 && !view->udp->checksum_be)
+	if (view->ip_version == 6 && !view->udp->checksum_be)
 		return DROP_NO_CHECKSUM;
 	return -1;
 }
 
-/* Sum over the UDP datagram, 8 bytes at a time: the halves of each word meet
- * again when the result is folded. */
-static uint16_t udp_sum(const struct udp_view *view)
+static uint64_t udp_sum(const struct udp_view *view)
 {
 	const uint8_t *bytes = (const uint8_t *)view->udp;
-	uint32_t len = view->udp_len, i = 0;
-	uint64_t sum = 0, tail = 0;
+	uint32_t whole = view->udp_len & ~3u, tail = 0;
 
-	for (; i + 8 <= len; i += 8) {
-		uint64_t word;
-
-		memcpy(&word, bytes + i, 8);
-		sum += (word & 0xffffffff) + (word >> 32);
-	}
-	memcpy(&tail, bytes + i, len - i); /* an odd last byte is padded with 0 */
-	sum += (tail & 0xffffffff) + (tail >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	return checksum_fold((uint32_t)((sum & 0xffff) + (sum >> 16)));
+	memcpy(&tail, bytes + whole, view->udp_len - whole); /* padded with zeros */
+	return checksum_quads(bytes, whole) + tail;
 }
 
 static void udp_checksum_complete(const struct udp_view *view)
@@ -61,14 +50,13 @@ static void udp_checksum_complete(const struct udp_view *view)
 	uint16_t pseudo = checksum_udp_pseudo(view);
 
 	view->udp->checksum_be = 0;
-	view->udp->checksum_be =
-		checksum_udp_nonzero(~checksum_fold((uint32_t)udp_sum(view) + pseudo));
+	view->udp->checksum_be = checksum_udp_nonzero(~checksum_fold_wide(udp_sum(view) + pseudo));
 }
 
 static void ip_rewrite(const struct udp_view *view, const struct change *change,
 		       enum nat_direction direction)
 {
-	if (view->ipv4) {
+	if (view->ip_version == 4) {
 		struct wire_ipv4 *ip = view->ipv4;
 
 		memcpy(direction == NAT_OUT ? ip->dst : ip->src, change->addr + 12, 4);

@@ -10,7 +10,7 @@ _Static_assert(offsetof(struct wire_ipv6, src) + 32 == sizeof(struct wire_ipv6),
 
 static uint64_t tuple_hash(const struct udp_view *view, const struct hash_secret *secret)
 {
-	if (view->ipv4)
+	if (view->ip_version == 4)
 		return hash_bytes(view->ipv4->src, TUPLE_LEN_IPV4, secret);
 	return hash_bytes(view->ipv6->src, TUPLE_LEN_IPV6, secret);
 }

@@ -127,7 +127,7 @@ int table_classify(const struct table *table, struct packet *packet, const struc
 
 static inline enum family udp_view_family(const struct udp_view *view)
 {
-	return view->ipv4 ? FAMILY_IPV4 : FAMILY_IPV6;
+	return view->ip_version == 4 ? FAMILY_IPV4 : FAMILY_IPV6;
 }
 
 static inline struct target *table_target(const struct table *table, uint16_t slot,
