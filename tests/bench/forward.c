@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../unit/datagram.h"
 #include "../unit/test.h"
@@ -18,6 +19,7 @@
 #define CHUNK_SIZE 2048
 #define HEADROOM   256
 #define POOL_COUNT 4096
+#define HUGE_PAGE_SIZE (2 << 20)
 
 static struct {
 	const char *connections, *backends, *services, *passes;
@@ -156,7 +158,7 @@ int main(int argc, char **argv)
 {
 	static struct forward_stats stats;
 	static struct packet pool[POOL_COUNT];
-	uint8_t *chunks = aligned_alloc(CHUNK_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
+	uint8_t *chunks = aligned_alloc(HUGE_PAGE_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
 	int operands, status = options_parse(&options, argc, argv, &operands);
 	struct forward_ctx ctx = { .stats = &stats };
 	size_t service_count, backend_count, passes;
@@ -170,6 +172,7 @@ int main(int argc, char **argv)
 	passes = strtoul(arguments.passes, NULL, 10);
 	runs = calloc(passes, sizeof(*runs));
 	ctx.table = table_make(service_count, backend_count);
+	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
 	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
 	for (size_t pass = 0; pass < passes; pass++) {
 		uint64_t spent_ns = 0;

@@ -119,6 +119,17 @@ static int flight_end(const struct forward_ctx *ctx, struct packet *packet, stru
 	return KEEP;
 }
 
+/* A swap, so that no frame is lost. */
+static void packet_keep(struct packet *packets, size_t kept, size_t i)
+{
+	struct packet packet = packets[i];
+
+	if (kept == i)
+		return;
+	packets[i] = packets[kept];
+	packets[kept] = packet;
+}
+
 size_t forward_burst(const struct forward_ctx *ctx, struct packet *packets, size_t count)
 {
 	struct flight flights[BURST_MAX];
@@ -133,17 +144,14 @@ size_t forward_burst(const struct forward_ctx *ctx, struct packet *packets, size
 			flights[i].verdict = flight_decide(ctx, &packets[i], &flights[i]);
 
 	for (size_t i = 0; i < count; i++) {
-		struct packet packet = packets[i];
 		int verdict = flights[i].verdict;
 
 		if (verdict == KEEP)
-			verdict = flight_end(ctx, &packet, &flights[i]);
-		if (verdict != KEEP) {
+			verdict = flight_end(ctx, &packets[i], &flights[i]);
+		if (verdict != KEEP)
 			counter_add(&ctx->stats->dropped[verdict], 1);
-			continue;
-		}
-		packets[i] = packets[kept]; /* swap, so that no frame is lost */
-		packets[kept++] = packet;
+		else
+			packet_keep(packets, kept++, i);
 	}
 	counter_add(&ctx->stats->forwarded, kept);
 	return kept;
