@@ -748,25 +748,32 @@ static void interface_that_is_no_port(void **state)
 	(void)close(link);
 }
 
+/* Datagrams to a client without a neighbour entry. */
+static void wanted_cause(size_t count)
+{
+	const struct frame_spec spec = { FROM_BACKEND4, .dst = "10.1.0.8" };
+	struct xdp_md in = { .ingress_ifindex = setup.ifindexes[BACKEND] };
+	struct frame frame;
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .ctx_in = &in,
+		    .ctx_size_in = sizeof(in), .repeat = (int)count);
+
+	frame_build(&spec, &frame);
+	options.data_size_in = in.data_end = (uint32_t)frame.len;
+	assert_int_equal(bpf_prog_test_run_opts(attach_program_fd(setup.attach), &options), 0);
+	assert_int_equal(options.retval, XDP_DROP);
+}
+
 /* More requests than the ring holds: some are lost, nothing else. */
 static void full_ring_of_wanted_neighbours(void **state)
 {
 	const size_t count = 2 * NEIGHBOUR_WANTED_COUNT_MAX;
 	uint64_t before[INGRESS_COUNTER_COUNT], after[INGRESS_COUNTER_COUNT];
-	const struct frame_spec spec = { FROM_BACKEND4, .dst = "10.1.0.8" };
-	struct xdp_md in = { .ingress_ifindex = setup.ifindexes[BACKEND] };
 	struct wanted_seen seen = { 0 };
-	struct frame frame;
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .ctx_in = &in,
-		    .ctx_size_in = sizeof(in), .repeat = (int)count);
 
 	(void)state;
-	frame_build(&spec, &frame);
-	options.data_size_in = in.data_end = (uint32_t)frame.len;
 	assert_int_equal(attach_counters(setup.attach, before), 0);
-	assert_int_equal(bpf_prog_test_run_opts(attach_program_fd(setup.attach), &options), 0);
+	wanted_cause(count);
 	assert_int_equal(attach_counters(setup.attach, after), 0);
-	assert_int_equal(options.retval, XDP_DROP);
 	assert_int_equal(after[INGRESS_DROP_NO_NEIGHBOUR] - before[INGRESS_DROP_NO_NEIGHBOUR],
 			 count);
 
@@ -775,6 +782,28 @@ static void full_ring_of_wanted_neighbours(void **state)
 	seen.count = 0;
 	attach_wanted_drain(setup.attach, wanted_note, &seen);
 	assert_int_equal(seen.count, 0);
+}
+
+static void wanted_again(void *arg, const struct neighbour_wanted *wanted)
+{
+	struct wanted_seen *seen = arg;
+
+	wanted_note(seen, wanted);
+	if (seen->count <= 2 * NEIGHBOUR_WANTED_COUNT_MAX)
+		wanted_cause(1);
+}
+
+/* Requests come in as fast as they are read: the control thread must get away. */
+static void endless_wanted_neighbours(void **state)
+{
+	struct wanted_seen seen = { 0 };
+
+	(void)state;
+	wanted_cause(1);
+	attach_wanted_drain(setup.attach, wanted_again, &seen);
+	assert_int_equal(seen.count, NEIGHBOUR_WANTED_COUNT_MAX);
+	attach_wanted_drain(setup.attach, wanted_note, &seen);
+	assert_int_equal(seen.count, NEIGHBOUR_WANTED_COUNT_MAX + 1);
 }
 
 static uint32_t program_on(const char *ifname)
@@ -942,6 +971,7 @@ int main(void)
 		cmocka_unit_test(passes_every_proper_prefix),
 		cmocka_unit_test(interface_that_is_no_port),
 		cmocka_unit_test(full_ring_of_wanted_neighbours),
+		cmocka_unit_test(endless_wanted_neighbours),
 		cmocka_unit_test(closing_detaches),
 		cmocka_unit_test(second_program_on_a_link),
 		cmocka_unit_test(program_without_a_link_is_in_the_way),
