@@ -112,8 +112,9 @@ fail:
 	return err;
 }
 
-/* The id of the link that holds an XDP program on ifindex, or 0. */
-static uint32_t link_id_find(uint32_t ifindex)
+/* The id of the link that holds this program on ifindex, or 0. An ifindex alone may
+ * be that of another network namespace. */
+static uint32_t link_id_find(uint32_t ifindex, uint32_t program)
 {
 	uint32_t id = 0;
 
@@ -126,7 +127,8 @@ static uint32_t link_id_find(uint32_t ifindex)
 		if (fd < 0)
 			continue;
 		found = !bpf_obj_get_info_by_fd(fd, &info, &size) &&
-			info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == ifindex;
+			info.type == BPF_LINK_TYPE_XDP && info.xdp.ifindex == ifindex &&
+			info.prog_id == program;
 		(void)close(fd);
 		if (found)
 			return id;
@@ -168,7 +170,7 @@ static int port_occupied(int err, uint32_t ifindex, const char *ifname, char *er
 			    "an XDP program?",
 			    ifname, strerror(-err));
 	program_name(program, name);
-	link = link_id_find(ifindex);
+	link = link_id_find(ifindex, program);
 	if (link)
 		return fail(err, error, error_size,
 			    "cannot attach XDP to %s: it has program %u (%s) already, held by "
@@ -201,19 +203,13 @@ static int port_failed(int err, uint32_t ifindex, const char *ifname, bool gener
 	case -ENOSPC: /* veth */
 		return fail(err, error, error_size,
 			    "cannot attach XDP to %s: its veth peer has more transmit queues than "
-			    "it has receive queues; give both ends as many: `ip link add %s "
-			    "numrxqueues N numtxqueues N type veth peer numrxqueues N numtxqueues "
-			    "N`",
+			    "it has receive queues; give both ends as many: `ethtool -L %s rx N`",
 			    ifname, ifname);
 	case -ERANGE: /* veth, among others */
 		return fail(err, error, error_size,
 			    "cannot attach XDP to %s: the MTU of it or its veth peer is too large "
 			    "for native XDP; set both to 1500: `ip link set dev %s mtu 1500`",
 			    ifname, ifname);
-	case -ENODEV:
-		return fail(err, error, error_size,
-			    "cannot attach XDP to %s: there is no interface with index %u here",
-			    ifname, ifindex);
 	default:
 		return fail(err, error, error_size,
 			    "cannot attach XDP to %s in %s mode: %s; the kernel's log (dmesg) may "
