@@ -22,6 +22,14 @@
 /* Frames handled between two ring operations: larger costs latency and L1. */
 #define BURST_MAX 64
 
+/* Entries of a receive or transmit ring, a power of two: a burst must fit, and
+ * the 48 MB of frames behind the largest are more than most caches hold. */
+#define RING_SIZE_MIN 64
+#define RING_SIZE_MAX 8192
+
+/* Frames of one worker: the largest rings on all ports, four times over. */
+#define FRAME_COUNT_MAX (1 << 20)
+
 /* 802.1Q inside 802.1ad, and nothing deeper. */
 #define VLAN_TAG_COUNT_MAX 2
 

@@ -30,7 +30,7 @@ struct io_config {
 	const struct io_port_config *ports;
 	uint32_t port_count; /* 1..PORT_COUNT_MAX */
 	uint32_t queue;
-	enum io_mode mode;    /* IO_MODE_AUTO is for the opener to decide, not the engine */
+	enum io_mode mode;
 	uint32_t frame_count; /* of the worker, over all ports */
 	uint32_t frame_size;  /* bytes, 2048 or 4096 */
 	uint32_t ring_size; /* entries of receive, transmit and completion rings; a power of two */
@@ -60,7 +60,8 @@ struct io_port_stats {
 	uint64_t posted;	 /* frames now in the kernel's hands to receive into */
 	uint64_t kicks;		 /* system calls made to transmit */
 	uint64_t kick_errors[IO_KICK_ERROR_COUNT];
-	/* The kernel's own counters of the socket; 0 where it has none. */
+	/* The kernel's own counters of the socket; 0 where it has none. rx_invalid and
+	 * tx_invalid also count what the engine itself refused to take or to send. */
 	uint64_t rx_dropped, rx_invalid, tx_invalid, rx_ring_full, rx_fill_empty;
 };
 
