@@ -20,10 +20,12 @@ struct host_link {
 	uint32_t rx_queues, tx_queues;
 	uint32_t rx_queues_used; /* that RSS spreads over, at most rx_queues */
 	bool has_rss;		 /* the indirection table can be read, so `ethtool -X` exists */
+	bool has_combined; /* channels that receive and transmit, as `ethtool -L` counts them */
 	char driver[32];
 };
 
-/* 0, or a negative errno and a sentence in error[]. */
+/* 0, or a negative errno and a sentence in error[]: -ENODEV, -ENETDOWN (with
+ * *ret_link filled, for those who can wait for the link), or another. */
 int host_link_read(const char *ifname, struct host_link *ret_link, char *error, size_t error_size);
 
 /* How many workers the ports allow: the smallest queue count, at most `wanted` if
@@ -33,7 +35,8 @@ int host_worker_count(const char *const *ifnames, const struct host_link *links,
 		      uint32_t wanted, char *error, size_t error_size);
 
 /* Is the kernel's forwarding on for packets that come in by ifname? 0, or -EPERM
- * and a sentence that names the sysctl. */
+ * and a sentence that names the sysctl. For both families bpf_fib_lookup() reads
+ * that of the interface, never that of `all`. */
 int host_forwarding_check(const char *ifname, enum family family, char *error, size_t error_size);
 
 /* Does this host answer ARP or ND for addr (as in match_key) on one of the ports?

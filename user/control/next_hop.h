@@ -15,8 +15,8 @@
 
 struct next_hop {
 	enum {
-		NEXT_HOP_NO_ROUTE,   /* unreachable, prohibited, or none */
-		NEXT_HOP_LOCAL,	     /* an address of this host */
+		NEXT_HOP_NO_ROUTE,   /* unreachable, prohibited, or none: the rest is 0 */
+		NEXT_HOP_LOCAL,	     /* an address of this host: the rest is 0 */
 		NEXT_HOP_UNRESOLVED, /* ifindex and gateway are known, the MAC is asked for */
 		NEXT_HOP_RESOLVED,
 	} state;
@@ -27,7 +27,8 @@ struct next_hop {
 
 struct next_hops;
 
-/* Called at every change of a watched address, with what was given to watch. */
+/* Called at every change of a watched address, with what was given to watch. Must
+ * not watch or close. */
 typedef void next_hop_fn(void *arg, uint32_t id, const struct next_hop *hop);
 
 int next_hops_open(next_hop_fn *changed, void *arg, struct next_hops **ret_hops, char *error,
@@ -38,8 +39,8 @@ int next_hops_open(next_hop_fn *changed, void *arg, struct next_hops **ret_hops,
  * 0, -ENOMEM, or a negative errno of netlink. */
 int next_hops_watch(struct next_hops *hops, uint32_t id, const uint8_t addr[16]);
 
-/* Solicit a neighbour that nobody watches, such as a client's. Needs
- * CAP_NET_ADMIN. */
+/* Solicit a neighbour that nobody watches, such as a client's: each once a tick and
+ * at most NEIGHBOUR_WANTED_COUNT_MAX of them, then -EBUSY. Needs CAP_NET_ADMIN. */
 int next_hops_solicit(struct next_hops *hops, uint32_t ifindex, const uint8_t addr[16]);
 
 /* Readable when routes, neighbours or links changed: then call next_hops_read(). */
