@@ -7,14 +7,13 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/daemon.h"
 #include "core/counter.h"
 #include "core/drop.h"
+#include "util/clock.h"
 #include "util/number.h"
 
 static const char *const family_names[] = {
@@ -195,6 +194,7 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct t
 	put_number(&object, "rounds", counter_read(&worker->rounds));
 	put_number(&object, "empty_rounds", counter_read(&worker->empty_rounds));
 	put_number(&object, "busy_ns", counter_read(&worker->busy_ns));
+	put_number(&object, "forward_ns", counter_read(&worker->forward_ns));
 	put_number(&object, "waits", io.waits);
 	put(&object, "frames", frames_json(&io));
 	put(&object, "ports", ports_json(daemon->config, &io));
@@ -422,10 +422,10 @@ static json_t *interface_status_json(const struct daemon *daemon, size_t port)
 
 static uint64_t uptime_s(const struct timespec *started)
 {
-	struct timespec now;
+	const uint64_t second_ns = 1000000000u;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: the clock exists */
-	return (uint64_t)(now.tv_sec - started->tv_sec) - (now.tv_nsec < started->tv_nsec);
+	return (clock_ns() - (uint64_t)started->tv_sec * second_ns - (uint64_t)started->tv_nsec) /
+	       second_ns;
 }
 
 /* In every family it has an address of. */
