@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/daemon.h"
+#include "control/json_build.h"
 #include "core/counter.h"
 #include "core/drop.h"
 #include "util/clock.h"
@@ -52,35 +53,12 @@ static json_t *text_or_null(const char *text)
 	return string ? string : json_null();
 }
 
-/* Building: once a step has run out of memory the object or array is NULL, and
- * stays so. */
-static void put(json_t **object, const char *key, json_t *value)
-{
-	if (json_object_set_new(*object, key, value)) {
-		json_decref(*object);
-		*object = NULL;
-	}
-}
-
-static void put_number(json_t **object, const char *key, uint64_t number)
-{
-	put(object, key, json_integer((json_int_t)number));
-}
-
-static void append(json_t **array, json_t *value)
-{
-	if (json_array_append_new(*array, value)) {
-		json_decref(*array);
-		*array = NULL;
-	}
-}
-
 static json_t *dropped_json(const uint64_t dropped[DROP_REASON_COUNT])
 {
 	json_t *object = json_object();
 
 	for (enum drop_reason reason = 0; reason < DROP_REASON_COUNT; reason++)
-		put_number(&object, drop_reason_name(reason), dropped[reason]);
+		json_build_number(&object, drop_reason_name(reason), dropped[reason]);
 	return object;
 }
 
@@ -88,7 +66,7 @@ static json_t *kick_errors_json(const uint64_t errors[IO_KICK_ERROR_COUNT])
 {
 	json_t *object = json_object();
 
-#define X(constant, name) put_number(&object, name, errors[IO_KICK_##constant]);
+#define X(constant, name) json_build_number(&object, name, errors[IO_KICK_##constant]);
 	IO_KICK_ERRORS(X)
 #undef X
 	return object;
@@ -98,7 +76,7 @@ static json_t *xdp_json(const uint64_t counters[INGRESS_COUNTER_COUNT])
 {
 	json_t *object = json_object();
 
-#define X(constant, name, meaning) put_number(&object, name, counters[INGRESS_##constant]);
+#define X(constant, name, meaning) json_build_number(&object, name, counters[INGRESS_##constant]);
 	INGRESS_COUNTERS(X)
 #undef X
 	return object;
@@ -121,19 +99,19 @@ static json_t *port_json(const char *ifname, const struct io_port_stats *port)
 {
 	json_t *object = json_object();
 
-	put(&object, "interface", text_or_null(ifname));
-	put(&object, "mode", text_or_null(mode_names[port->mode]));
-	put_number(&object, "received", port->received);
-	put_number(&object, "sent", port->sent);
-	put_number(&object, "completed", port->completed);
-	put_number(&object, "posted", port->posted);
-	put_number(&object, "kicks", port->kicks);
-	put(&object, "kick_errors", kick_errors_json(port->kick_errors));
-	put_number(&object, "rx_ring_full", port->rx_ring_full);
-	put_number(&object, "rx_fill_empty", port->rx_fill_empty);
-	put_number(&object, "rx_dropped", port->rx_dropped);
-	put_number(&object, "rx_invalid", port->rx_invalid);
-	put_number(&object, "tx_invalid", port->tx_invalid);
+	json_build_put(&object, "interface", text_or_null(ifname));
+	json_build_put(&object, "mode", text_or_null(mode_names[port->mode]));
+	json_build_number(&object, "received", port->received);
+	json_build_number(&object, "sent", port->sent);
+	json_build_number(&object, "completed", port->completed);
+	json_build_number(&object, "posted", port->posted);
+	json_build_number(&object, "kicks", port->kicks);
+	json_build_put(&object, "kick_errors", kick_errors_json(port->kick_errors));
+	json_build_number(&object, "rx_ring_full", port->rx_ring_full);
+	json_build_number(&object, "rx_fill_empty", port->rx_fill_empty);
+	json_build_number(&object, "rx_dropped", port->rx_dropped);
+	json_build_number(&object, "rx_invalid", port->rx_invalid);
+	json_build_number(&object, "tx_invalid", port->tx_invalid);
 	return object;
 }
 
@@ -142,7 +120,7 @@ static json_t *ports_json(const struct config *config, const struct io_stats *io
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < io->port_count; i++)
-		append(&array, port_json(config->interfaces[i].name, &io->ports[i]));
+		json_build_append(&array, port_json(config->interfaces[i].name, &io->ports[i]));
 	return array;
 }
 
@@ -158,11 +136,11 @@ static json_t *frames_json(const struct io_stats *io)
 		/* The two are read apart; a moment may lie between them. */
 		outstanding += port->sent > port->completed ? port->sent - port->completed : 0;
 	}
-	put_number(&object, "all", io->frames);
-	put_number(&object, "free", io->free);
-	put_number(&object, "held", io->held);
-	put_number(&object, "posted", posted);
-	put_number(&object, "outstanding", outstanding);
+	json_build_number(&object, "all", io->frames);
+	json_build_number(&object, "free", io->free);
+	json_build_number(&object, "held", io->held);
+	json_build_number(&object, "posted", posted);
+	json_build_number(&object, "outstanding", outstanding);
 	return object;
 }
 
@@ -183,21 +161,22 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct t
 		dropped[reason] = counter_read(&forward->dropped[reason]);
 		totals->dropped[reason] += dropped[reason];
 	}
-	put_number(&object, "index", index);
-	put(&object, "cpu", cpu_json(daemon->config, index));
-	put_number(&object, "received", received);
-	put_number(&object, "sent", sent);
-	put_number(&object, "forwarded", forwarded);
-	put(&object, "dropped", dropped_json(dropped));
-	put_number(&object, "checksums_completed", counter_read(&forward->checksums_completed));
-	put_number(&object, "new_connections", counter_read(&forward->new_connections));
-	put_number(&object, "rounds", counter_read(&worker->rounds));
-	put_number(&object, "empty_rounds", counter_read(&worker->empty_rounds));
-	put_number(&object, "busy_ns", counter_read(&worker->busy_ns));
-	put_number(&object, "forward_ns", counter_read(&worker->forward_ns));
-	put_number(&object, "waits", io.waits);
-	put(&object, "frames", frames_json(&io));
-	put(&object, "ports", ports_json(daemon->config, &io));
+	json_build_number(&object, "index", index);
+	json_build_put(&object, "cpu", cpu_json(daemon->config, index));
+	json_build_number(&object, "received", received);
+	json_build_number(&object, "sent", sent);
+	json_build_number(&object, "forwarded", forwarded);
+	json_build_put(&object, "dropped", dropped_json(dropped));
+	json_build_number(&object, "checksums_completed",
+			  counter_read(&forward->checksums_completed));
+	json_build_number(&object, "new_connections", counter_read(&forward->new_connections));
+	json_build_number(&object, "rounds", counter_read(&worker->rounds));
+	json_build_number(&object, "empty_rounds", counter_read(&worker->empty_rounds));
+	json_build_number(&object, "busy_ns", counter_read(&worker->busy_ns));
+	json_build_number(&object, "forward_ns", counter_read(&worker->forward_ns));
+	json_build_number(&object, "waits", io.waits);
+	json_build_put(&object, "frames", frames_json(&io));
+	json_build_put(&object, "ports", ports_json(daemon->config, &io));
 	return object;
 }
 
@@ -206,7 +185,7 @@ static json_t *workers_json(const struct daemon *daemon, struct totals *totals)
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
-		append(&array, worker_json(daemon, i, totals));
+		json_build_append(&array, worker_json(daemon, i, totals));
 	return array;
 }
 
@@ -214,10 +193,10 @@ static json_t *totals_json(const struct totals *totals)
 {
 	json_t *object = json_object();
 
-	put_number(&object, "received", totals->received);
-	put_number(&object, "sent", totals->sent);
-	put_number(&object, "forwarded", totals->forwarded);
-	put(&object, "dropped", dropped_json(totals->dropped));
+	json_build_number(&object, "received", totals->received);
+	json_build_number(&object, "sent", totals->sent);
+	json_build_number(&object, "forwarded", totals->forwarded);
+	json_build_put(&object, "dropped", dropped_json(totals->dropped));
 	return object;
 }
 
@@ -227,8 +206,9 @@ static json_t *stats_json(const struct daemon *daemon)
 	struct totals totals = { 0 };
 	json_t *object = json_object();
 
-	put(&object, "workers", workers_json(daemon, &totals)); /* first: it fills totals */
-	put(&object, "xdp", json_object());
+	json_build_put(&object, "workers",
+		       workers_json(daemon, &totals)); /* first: it fills totals */
+	json_build_put(&object, "xdp", json_object());
 	if (daemon->attach) {
 		int err = attach_counters(daemon->attach, xdp);
 
@@ -238,9 +218,9 @@ static json_t *stats_json(const struct daemon *daemon)
 				"{so}", "error",
 				json_sprintf("cannot read the XDP counters: %s", strerror(-err)));
 		}
-		put(&object, "xdp", xdp_json(xdp));
+		json_build_put(&object, "xdp", xdp_json(xdp));
 	}
-	put(&object, "totals", totals_json(&totals));
+	json_build_put(&object, "totals", totals_json(&totals));
 	return object;
 }
 
@@ -253,7 +233,8 @@ static json_t *addresses_json(const struct table_endpoint *endpoint)
 
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		if (endpoint->present[family])
-			append(&array, json_string(address_format(endpoint->addr[family], text)));
+			json_build_append(
+				&array, json_string(address_format(endpoint->addr[family], text)));
 	return array;
 }
 
@@ -282,12 +263,13 @@ static json_t *next_hop_json(const struct daemon *daemon, enum family family,
 	char text[ADDRESS_TEXT_SIZE];
 	json_t *object = json_object();
 
-	put(&object, "family", json_string(family_names[family]));
-	put(&object, "state", json_string(next_hop_state_names[hop->state]));
-	put(&object, "interface", has_route ? interface_json(daemon, hop->ifindex) : json_null());
-	put(&object, "mac", is_resolved ? mac_json(hop->mac) : json_null());
-	put(&object, "gateway",
-	    has_route ? json_string(address_format(hop->gateway, text)) : json_null());
+	json_build_put(&object, "family", json_string(family_names[family]));
+	json_build_put(&object, "state", json_string(next_hop_state_names[hop->state]));
+	json_build_put(&object, "interface",
+		       has_route ? interface_json(daemon, hop->ifindex) : json_null());
+	json_build_put(&object, "mac", is_resolved ? mac_json(hop->mac) : json_null());
+	json_build_put(&object, "gateway",
+		       has_route ? json_string(address_format(hop->gateway, text)) : json_null());
 	return object;
 }
 
@@ -297,7 +279,8 @@ static json_t *next_hops_json(const struct daemon *daemon, const struct daemon_b
 
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		if (backend->config->endpoint.present[family])
-			append(&array, next_hop_json(daemon, family, &backend->next_hop[family]));
+			json_build_append(
+				&array, next_hop_json(daemon, family, &backend->next_hop[family]));
 	return array;
 }
 
@@ -325,8 +308,8 @@ static json_t *traffic_json(const struct traffic *traffic)
 {
 	json_t *object = json_object();
 
-	put_number(&object, "datagrams", traffic->datagrams);
-	put_number(&object, "bytes", traffic->bytes);
+	json_build_number(&object, "datagrams", traffic->datagrams);
+	json_build_number(&object, "bytes", traffic->bytes);
 	return object;
 }
 
@@ -336,15 +319,15 @@ static json_t *backend_json(const struct daemon *daemon, size_t slot)
 	const struct backend_traffic traffic = traffic_sum(daemon, slot, 1);
 	json_t *object = json_object();
 
-	put(&object, "service", json_string(backend->service->name));
-	put(&object, "backend", json_string(backend->config->name));
-	put_number(&object, "slot", slot);
-	put(&object, "addresses", addresses_json(&backend->config->endpoint));
-	put_number(&object, "port", ntohs(backend->config->endpoint.port_be));
-	put_number(&object, "weight", backend->config->weight);
-	put(&object, "next_hop", next_hops_json(daemon, backend));
-	put(&object, "out", traffic_json(&traffic.out));
-	put(&object, "back", traffic_json(&traffic.back));
+	json_build_put(&object, "service", json_string(backend->service->name));
+	json_build_put(&object, "backend", json_string(backend->config->name));
+	json_build_number(&object, "slot", slot);
+	json_build_put(&object, "addresses", addresses_json(&backend->config->endpoint));
+	json_build_number(&object, "port", ntohs(backend->config->endpoint.port_be));
+	json_build_number(&object, "weight", backend->config->weight);
+	json_build_put(&object, "next_hop", next_hops_json(daemon, backend));
+	json_build_put(&object, "out", traffic_json(&traffic.out));
+	json_build_put(&object, "back", traffic_json(&traffic.back));
 	return object;
 }
 
@@ -353,7 +336,7 @@ static json_t *backends_json(const struct daemon *daemon)
 	json_t *array = json_array();
 
 	for (size_t slot = 0; slot < daemon->backend_count; slot++)
-		append(&array, backend_json(daemon, slot));
+		json_build_append(&array, backend_json(daemon, slot));
 	return array;
 }
 
@@ -368,14 +351,14 @@ static json_t *service_json(const struct daemon *daemon, size_t slot)
 	for (size_t i = 0; i < slot; i++)
 		first += daemon->config->services[i].backend_count;
 	traffic = traffic_sum(daemon, first, service->backend_count);
-	put(&object, "service", json_string(service->name));
-	put(&object, "addresses", addresses_json(&service->endpoint));
-	put_number(&object, "port", ntohs(service->endpoint.port_be));
-	put(&object, "protocol", json_string(protocol_names[service->protocol]));
-	put(&object, "mode", json_string(service_mode_names[service->mode]));
-	put_number(&object, "backends", service->backend_count);
-	put(&object, "out", traffic_json(&traffic.out));
-	put(&object, "back", traffic_json(&traffic.back));
+	json_build_put(&object, "service", json_string(service->name));
+	json_build_put(&object, "addresses", addresses_json(&service->endpoint));
+	json_build_number(&object, "port", ntohs(service->endpoint.port_be));
+	json_build_put(&object, "protocol", json_string(protocol_names[service->protocol]));
+	json_build_put(&object, "mode", json_string(service_mode_names[service->mode]));
+	json_build_number(&object, "backends", service->backend_count);
+	json_build_put(&object, "out", traffic_json(&traffic.out));
+	json_build_put(&object, "back", traffic_json(&traffic.back));
 	return object;
 }
 
@@ -384,7 +367,7 @@ static json_t *services_json(const struct daemon *daemon)
 	json_t *array = json_array();
 
 	for (size_t slot = 0; slot < daemon->config->service_count; slot++)
-		append(&array, service_json(daemon, slot));
+		json_build_append(&array, service_json(daemon, slot));
 	return array;
 }
 
@@ -397,10 +380,10 @@ static json_t *queue_json(const struct daemon *daemon, uint32_t index, size_t po
 	json_t *object = json_object();
 
 	daemon->engine->stats(daemon->ios[index], &io);
-	put_number(&object, "queue", index);
-	put_number(&object, "worker", index);
-	put(&object, "cpu", cpu_json(daemon->config, index));
-	put(&object, "mode", text_or_null(mode_names[io.ports[port].mode]));
+	json_build_number(&object, "queue", index);
+	json_build_number(&object, "worker", index);
+	json_build_put(&object, "cpu", cpu_json(daemon->config, index));
+	json_build_put(&object, "mode", text_or_null(mode_names[io.ports[port].mode]));
 	return object;
 }
 
@@ -411,12 +394,12 @@ static json_t *interface_status_json(const struct daemon *daemon, size_t port)
 	json_t *queues = json_array();
 
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
-		append(&queues, queue_json(daemon, i, port));
-	put(&object, "interface", text_or_null(daemon->config->interfaces[port].name));
-	put_number(&object, "ifindex", link->ifindex);
-	put(&object, "driver", text_or_null(link->driver));
-	put_number(&object, "mtu", link->mtu);
-	put(&object, "queues", queues);
+		json_build_append(&queues, queue_json(daemon, i, port));
+	json_build_put(&object, "interface", text_or_null(daemon->config->interfaces[port].name));
+	json_build_number(&object, "ifindex", link->ifindex);
+	json_build_put(&object, "driver", text_or_null(link->driver));
+	json_build_number(&object, "mtu", link->mtu);
+	json_build_put(&object, "queues", queues);
 	return object;
 }
 
@@ -445,18 +428,18 @@ static json_t *status_json(const struct daemon *daemon)
 	size_t resolved = 0;
 
 	for (size_t port = 0; port < daemon->config->interface_count; port++)
-		append(&interfaces, interface_status_json(daemon, port));
+		json_build_append(&interfaces, interface_status_json(daemon, port));
 	for (size_t slot = 0; slot < daemon->backend_count; slot++)
 		resolved += is_resolved(&daemon->backends[slot]);
-	put(&object, "version", json_string(RINGWAY_VERSION));
-	put(&object, "engine", json_string(daemon->engine->name));
-	put_number(&object, "uptime_s", uptime_s(&daemon->started));
-	put_number(&object, "pid", (uint64_t)getpid());
-	put_number(&object, "workers", daemon->worker_count);
-	put(&object, "interfaces", interfaces);
-	put_number(&object, "services", daemon->config->service_count);
-	put_number(&object, "backends", daemon->backend_count);
-	put_number(&object, "backends_resolved", resolved);
+	json_build_put(&object, "version", json_string(RINGWAY_VERSION));
+	json_build_put(&object, "engine", json_string(daemon->engine->name));
+	json_build_number(&object, "uptime_s", uptime_s(&daemon->started));
+	json_build_number(&object, "pid", (uint64_t)getpid());
+	json_build_number(&object, "workers", daemon->worker_count);
+	json_build_put(&object, "interfaces", interfaces);
+	json_build_number(&object, "services", daemon->config->service_count);
+	json_build_number(&object, "backends", daemon->backend_count);
+	json_build_number(&object, "backends_resolved", resolved);
 	return object;
 }
 
