@@ -42,6 +42,18 @@
 /* Bytes of a configuration file: 4096 backends need about 600 KB. */
 #define CONFIG_SIZE_MAX_BYTES (8 << 20)
 
+/* Clients of the control socket at one time; the next ones wait in its backlog. */
+#define CONTROL_CLIENT_COUNT_MAX 16
+
+/* Bytes of a command to the control socket, its newline included. */
+#define CONTROL_LINE_SIZE_MAX_BYTES 4096
+
+/* Time a client has, in seconds, from being accepted to having read its answer. */
+#define CONTROL_CLIENT_TIME_MAX_S 5
+
+/* Bytes of an answer that ringwayctl takes: 4096 backends need about 2 MB. */
+#define CONTROL_ANSWER_SIZE_MAX_BYTES (16 << 20)
+
 /* Neighbour solicitations that XDP may have waiting for the control thread. */
 #define NEIGHBOUR_WANTED_COUNT_MAX 256
 

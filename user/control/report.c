@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* report.c - a running daemon as JSON.
+ *
+ * The workers go on counting meanwhile: every number is whole, but two of them
+ * need not be of the same instant. */
+#include "control/report.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/daemon.h"
+#include "control/json_build.h"
+#include "core/counter.h"
+#include "core/drop.h"
+#include "util/clock.h"
+#include "util/number.h"
+
+static const char *const family_names[] = {
+	[FAMILY_IPV4] = "ipv4",
+	[FAMILY_IPV6] = "ipv6",
+};
+
+static const char *const mode_names[] = {
+	[IO_MODE_AUTO] = NULL, /* no sockets to be bound in any mode */
+	[IO_MODE_ZERO_COPY] = "zero-copy",
+	[IO_MODE_COPY] = "copy",
+	[IO_MODE_GENERIC] = "generic",
+};
+
+static const char *const protocol_names[] = {
+	[CONFIG_PROTOCOL_QUIC] = "quic",
+	[CONFIG_PROTOCOL_UDP] = "udp",
+};
+
+static const char *const service_mode_names[] = {
+	[CONFIG_MODE_NAT] = "nat",
+};
+
+static const char *const next_hop_state_names[] = {
+	[NEXT_HOP_NO_ROUTE] = "no-route",
+	[NEXT_HOP_LOCAL] = "local",
+	[NEXT_HOP_UNRESOLVED] = "unresolved",
+	[NEXT_HOP_RESOLVED] = "resolved",
+};
+
+/* null for NULL, and for what is no UTF-8: the kernel takes any interface name. */
+static json_t *text_or_null(const char *text)
+{
+	json_t *string = text ? json_string(text) : NULL;
+
+	return string ? string : json_null();
+}
+
+static json_t *dropped_json(const uint64_t dropped[DROP_REASON_COUNT])
+{
+	json_t *object = json_object();
+
+	for (enum drop_reason reason = 0; reason < DROP_REASON_COUNT; reason++)
+		json_build_number(&object, drop_reason_name(reason), dropped[reason]);
+	return object;
+}
+
+static json_t *kick_errors_json(const uint64_t errors[IO_KICK_ERROR_COUNT])
+{
+	json_t *object = json_object();
+
+#define X(constant, name) json_build_number(&object, name, errors[IO_KICK_##constant]);
+	IO_KICK_ERRORS(X)
+#undef X
+	return object;
+}
+
+static json_t *xdp_json(const uint64_t counters[INGRESS_COUNTER_COUNT])
+{
+	json_t *object = json_object();
+
+#define X(constant, name, meaning) json_build_number(&object, name, counters[INGRESS_##constant]);
+	INGRESS_COUNTERS(X)
+#undef X
+	return object;
+}
+
+static json_t *cpu_json(const struct config *config, size_t worker)
+{
+	return config->cpu_count ? json_integer(config->cpus[worker % config->cpu_count])
+				 : json_null();
+}
+
+/* stats */
+
+/* Over all workers. */
+struct totals {
+	uint64_t received, sent, forwarded, dropped[DROP_REASON_COUNT];
+};
+
+static json_t *port_json(const char *ifname, const struct io_port_stats *port)
+{
+	json_t *object = json_object();
+
+	json_build_put(&object, "interface", text_or_null(ifname));
+	json_build_put(&object, "mode", text_or_null(mode_names[port->mode]));
+	json_build_number(&object, "received", port->received);
+	json_build_number(&object, "sent", port->sent);
+	json_build_number(&object, "completed", port->completed);
+	json_build_number(&object, "posted", port->posted);
+	json_build_number(&object, "kicks", port->kicks);
+	json_build_put(&object, "kick_errors", kick_errors_json(port->kick_errors));
+	json_build_number(&object, "rx_ring_full", port->rx_ring_full);
+	json_build_number(&object, "rx_fill_empty", port->rx_fill_empty);
+	json_build_number(&object, "rx_dropped", port->rx_dropped);
+	json_build_number(&object, "rx_invalid", port->rx_invalid);
+	json_build_number(&object, "tx_invalid", port->tx_invalid);
+	return object;
+}
+
+static json_t *ports_json(const struct config *config, const struct io_stats *io)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < io->port_count; i++)
+		json_build_append(&array, port_json(config->interfaces[i].name, &io->ports[i]));
+	return array;
+}
+
+static json_t *frames_json(const struct io_stats *io)
+{
+	uint64_t posted = 0, outstanding = 0;
+	json_t *object = json_object();
+
+	for (uint32_t i = 0; i < io->port_count; i++) {
+		const struct io_port_stats *port = &io->ports[i];
+
+		posted += port->posted;
+		/* The two are read apart; a moment may lie between them. */
+		outstanding += port->sent > port->completed ? port->sent - port->completed : 0;
+	}
+	json_build_number(&object, "all", io->frames);
+	json_build_number(&object, "free", io->free);
+	json_build_number(&object, "held", io->held);
+	json_build_number(&object, "posted", posted);
+	json_build_number(&object, "outstanding", outstanding);
+	return object;
+}
+
+static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct totals *totals)
+{
+	const struct worker_stats *worker = worker_stats(daemon->workers[index]);
+	const struct forward_stats *forward = worker_forward_stats(daemon->workers[index]);
+	uint64_t received = counter_read(&worker->received), sent = counter_read(&worker->sent);
+	uint64_t forwarded = counter_read(&forward->forwarded), dropped[DROP_REASON_COUNT];
+	struct io_stats io = { 0 };
+	json_t *object = json_object();
+
+	daemon->engine->stats(daemon->ios[index], &io);
+	totals->received += received;
+	totals->sent += sent;
+	totals->forwarded += forwarded;
+	for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
+		dropped[reason] = counter_read(&forward->dropped[reason]);
+		totals->dropped[reason] += dropped[reason];
+	}
+	json_build_number(&object, "index", index);
+	json_build_put(&object, "cpu", cpu_json(daemon->config, index));
+	json_build_number(&object, "received", received);
+	json_build_number(&object, "sent", sent);
+	json_build_number(&object, "forwarded", forwarded);
+	json_build_put(&object, "dropped", dropped_json(dropped));
+	json_build_number(&object, "checksums_completed",
+			  counter_read(&forward->checksums_completed));
+	json_build_number(&object, "new_connections", counter_read(&forward->new_connections));
+	json_build_number(&object, "rounds", counter_read(&worker->rounds));
+	json_build_number(&object, "empty_rounds", counter_read(&worker->empty_rounds));
+	json_build_number(&object, "busy_ns", counter_read(&worker->busy_ns));
+	json_build_number(&object, "forward_ns", counter_read(&worker->forward_ns));
+	json_build_number(&object, "waits", io.waits);
+	json_build_put(&object, "frames", frames_json(&io));
+	json_build_put(&object, "ports", ports_json(daemon->config, &io));
+	return object;
+}
+
+static json_t *workers_json(const struct daemon *daemon, struct totals *totals)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		json_build_append(&array, worker_json(daemon, i, totals));
+	return array;
+}
+
+static json_t *totals_json(const struct totals *totals)
+{
+	json_t *object = json_object();
+
+	json_build_number(&object, "received", totals->received);
+	json_build_number(&object, "sent", totals->sent);
+	json_build_number(&object, "forwarded", totals->forwarded);
+	json_build_put(&object, "dropped", dropped_json(totals->dropped));
+	return object;
+}
+
+static json_t *stats_json(const struct daemon *daemon)
+{
+	uint64_t xdp[INGRESS_COUNTER_COUNT];
+	struct totals totals = { 0 };
+	json_t *object = json_object();
+
+	json_build_put(&object, "workers",
+		       workers_json(daemon, &totals)); /* first: it fills totals */
+	json_build_put(&object, "xdp", json_object());
+	if (daemon->attach) {
+		int err = attach_counters(daemon->attach, xdp);
+
+		if (err) {
+			json_decref(object);
+			return json_pack(
+				"{so}", "error",
+				json_sprintf("cannot read the XDP counters: %s", strerror(-err)));
+		}
+		json_build_put(&object, "xdp", xdp_json(xdp));
+	}
+	json_build_put(&object, "totals", totals_json(&totals));
+	return object;
+}
+
+/* backends, services */
+
+static json_t *addresses_json(const struct table_endpoint *endpoint)
+{
+	json_t *array = json_array();
+	char text[ADDRESS_TEXT_SIZE];
+
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (endpoint->present[family])
+			json_build_append(
+				&array, json_string(address_format(endpoint->addr[family], text)));
+	return array;
+}
+
+/* Ours by the name in the configuration, others as the kernel has them now. */
+static json_t *interface_json(const struct daemon *daemon, uint32_t ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < daemon->config->interface_count; i++)
+		if (daemon->links[i].ifindex == ifindex)
+			return text_or_null(daemon->config->interfaces[i].name);
+	return text_or_null(if_indextoname(ifindex, name));
+}
+
+static json_t *mac_json(const uint8_t mac[6])
+{
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+			    mac[5]);
+}
+
+static json_t *next_hop_json(const struct daemon *daemon, enum family family,
+			     const struct next_hop *hop)
+{
+	bool is_resolved = hop->state == NEXT_HOP_RESOLVED;
+	bool has_route = is_resolved || hop->state == NEXT_HOP_UNRESOLVED;
+	char text[ADDRESS_TEXT_SIZE];
+	json_t *object = json_object();
+
+	json_build_put(&object, "family", json_string(family_names[family]));
+	json_build_put(&object, "state", json_string(next_hop_state_names[hop->state]));
+	json_build_put(&object, "interface",
+		       has_route ? interface_json(daemon, hop->ifindex) : json_null());
+	json_build_put(&object, "mac", is_resolved ? mac_json(hop->mac) : json_null());
+	json_build_put(&object, "gateway",
+		       has_route ? json_string(address_format(hop->gateway, text)) : json_null());
+	return object;
+}
+
+static json_t *next_hops_json(const struct daemon *daemon, const struct daemon_backend *backend)
+{
+	json_t *array = json_array();
+
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (backend->config->endpoint.present[family])
+			json_build_append(
+				&array, next_hop_json(daemon, family, &backend->next_hop[family]));
+	return array;
+}
+
+/* What all workers forwarded to and from the backends of slots [first, first + count). */
+static struct backend_traffic traffic_sum(const struct daemon *daemon, size_t first, size_t count)
+{
+	struct backend_traffic sum = { 0 };
+
+	for (uint32_t i = 0; i < daemon->worker_count; i++) {
+		const struct forward_stats *stats = worker_forward_stats(daemon->workers[i]);
+
+		for (size_t slot = first; slot < first + count; slot++) {
+			const struct backend_traffic *one = &stats->backends[slot];
+
+			sum.out.datagrams += counter_read(&one->out.datagrams);
+			sum.out.bytes += counter_read(&one->out.bytes);
+			sum.back.datagrams += counter_read(&one->back.datagrams);
+			sum.back.bytes += counter_read(&one->back.bytes);
+		}
+	}
+	return sum;
+}
+
+static json_t *traffic_json(const struct traffic *traffic)
+{
+	json_t *object = json_object();
+
+	json_build_number(&object, "datagrams", traffic->datagrams);
+	json_build_number(&object, "bytes", traffic->bytes);
+	return object;
+}
+
+static json_t *backend_json(const struct daemon *daemon, size_t slot)
+{
+	const struct daemon_backend *backend = &daemon->backends[slot];
+	const struct backend_traffic traffic = traffic_sum(daemon, slot, 1);
+	json_t *object = json_object();
+
+	json_build_put(&object, "service", json_string(backend->service->name));
+	json_build_put(&object, "backend", json_string(backend->config->name));
+	json_build_number(&object, "slot", slot);
+	json_build_put(&object, "addresses", addresses_json(&backend->config->endpoint));
+	json_build_number(&object, "port", ntohs(backend->config->endpoint.port_be));
+	json_build_number(&object, "weight", backend->config->weight);
+	json_build_put(&object, "next_hop", next_hops_json(daemon, backend));
+	json_build_put(&object, "out", traffic_json(&traffic.out));
+	json_build_put(&object, "back", traffic_json(&traffic.back));
+	return object;
+}
+
+static json_t *backends_json(const struct daemon *daemon)
+{
+	json_t *array = json_array();
+
+	for (size_t slot = 0; slot < daemon->backend_count; slot++)
+		json_build_append(&array, backend_json(daemon, slot));
+	return array;
+}
+
+static json_t *service_json(const struct daemon *daemon, size_t slot)
+{
+	const struct config_service *service = &daemon->config->services[slot];
+	struct backend_traffic traffic;
+	json_t *object = json_object();
+	size_t first = 0;
+
+	/* Slots of backends are counted off in the order of the services. */
+	for (size_t i = 0; i < slot; i++)
+		first += daemon->config->services[i].backend_count;
+	traffic = traffic_sum(daemon, first, service->backend_count);
+	json_build_put(&object, "service", json_string(service->name));
+	json_build_put(&object, "addresses", addresses_json(&service->endpoint));
+	json_build_number(&object, "port", ntohs(service->endpoint.port_be));
+	json_build_put(&object, "protocol", json_string(protocol_names[service->protocol]));
+	json_build_put(&object, "mode", json_string(service_mode_names[service->mode]));
+	json_build_number(&object, "backends", service->backend_count);
+	json_build_put(&object, "out", traffic_json(&traffic.out));
+	json_build_put(&object, "back", traffic_json(&traffic.back));
+	return object;
+}
+
+static json_t *services_json(const struct daemon *daemon)
+{
+	json_t *array = json_array();
+
+	for (size_t slot = 0; slot < daemon->config->service_count; slot++)
+		json_build_append(&array, service_json(daemon, slot));
+	return array;
+}
+
+/* status */
+
+/* Worker i has queue i of every port. */
+static json_t *queue_json(const struct daemon *daemon, uint32_t index, size_t port)
+{
+	struct io_stats io = { 0 };
+	json_t *object = json_object();
+
+	daemon->engine->stats(daemon->ios[index], &io);
+	json_build_number(&object, "queue", index);
+	json_build_number(&object, "worker", index);
+	json_build_put(&object, "cpu", cpu_json(daemon->config, index));
+	json_build_put(&object, "mode", text_or_null(mode_names[io.ports[port].mode]));
+	return object;
+}
+
+static json_t *interface_status_json(const struct daemon *daemon, size_t port)
+{
+	const struct host_link *link = &daemon->links[port];
+	json_t *object = json_object();
+	json_t *queues = json_array();
+
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		json_build_append(&queues, queue_json(daemon, i, port));
+	json_build_put(&object, "interface", text_or_null(daemon->config->interfaces[port].name));
+	json_build_number(&object, "ifindex", link->ifindex);
+	json_build_put(&object, "driver", text_or_null(link->driver));
+	json_build_number(&object, "mtu", link->mtu);
+	json_build_put(&object, "queues", queues);
+	return object;
+}
+
+static uint64_t uptime_s(const struct timespec *started)
+{
+	const uint64_t second_ns = 1000000000u;
+
+	return (clock_ns() - (uint64_t)started->tv_sec * second_ns - (uint64_t)started->tv_nsec) /
+	       second_ns;
+}
+
+/* In every family it has an address of. */
+static bool is_resolved(const struct daemon_backend *backend)
+{
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (backend->config->endpoint.present[family] &&
+		    backend->next_hop[family].state != NEXT_HOP_RESOLVED)
+			return false;
+	return true;
+}
+
+static json_t *status_json(const struct daemon *daemon)
+{
+	json_t *object = json_object();
+	json_t *interfaces = json_array();
+	size_t resolved = 0;
+
+	for (size_t port = 0; port < daemon->config->interface_count; port++)
+		json_build_append(&interfaces, interface_status_json(daemon, port));
+	for (size_t slot = 0; slot < daemon->backend_count; slot++)
+		resolved += is_resolved(&daemon->backends[slot]);
+	json_build_put(&object, "version", json_string(RINGWAY_VERSION));
+	json_build_put(&object, "engine", json_string(daemon->engine->name));
+	json_build_number(&object, "uptime_s", uptime_s(&daemon->started));
+	json_build_number(&object, "pid", (uint64_t)getpid());
+	json_build_number(&object, "workers", daemon->worker_count);
+	json_build_put(&object, "interfaces", interfaces);
+	json_build_number(&object, "services", daemon->config->service_count);
+	json_build_number(&object, "backends", daemon->backend_count);
+	json_build_number(&object, "backends_resolved", resolved);
+	return object;
+}
+
+json_t *report_command(const struct daemon *daemon, const char *command)
+{
+	static const struct {
+		const char *name;
+		json_t *(*answer)(const struct daemon *daemon);
+	} commands[] = {
+		{ "status", status_json },
+		{ "stats", stats_json },
+		{ "services", services_json },
+		{ "backends", backends_json },
+	};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(command, commands[i].name) == 0)
+			return commands[i].answer(daemon);
+	return json_pack("{ss}", "error",
+			 "unknown command; there are status, stats, services and backends");
+}
