@@ -221,32 +221,45 @@ start_server() {
 			-subj /CN=ringway.example -keyout "$key" -out "$certificate" 2>/dev/null
 	start "$name" "$topology_dir/$name.log" gtlsserver -q -d "$dir" "${@:4}" '*' "$port" \
 		"$key" "$certificate"
-	wait_for 10 "gtlsserver on $name" udp_is_bound "$name" "$port"
+	wait_for 10 "gtlsserver on $name" udp_is_bound "$name" "$port" udp udp6
 }
 
-# udp_is_bound NAME PORT: in both families.
+# udp_is_bound NAME PORT TABLE...: in each of udp and udp6 that is named.
 udp_is_bound() {
-	local port
+	local port table
 
 	port=$(printf ':%04X 0' "$2")
-	run_in "$1" grep -q "$port" /proc/net/udp && run_in "$1" grep -q "$port" /proc/net/udp6
+	for table in "${@:3}"; do
+		run_in "$1" grep -q "$port" "/proc/net/$table" || return 1
+	done
 }
 
 # download ADDRESS PORT FILE TO_DIR: by HTTP/3 from the client, in at most 60 s.
 download() {
-	local host=$1 status=0
+	download_start "$@"
+	download_wait "$started_pid" "$3" "$4"
+}
 
-	[[ $host == *:* ]] && host="[$host]"
-	# In the background, so that a signal to this shell is heeded at once.
+# Likewise, in the background: $started_pid is for download_wait PID FILE TO_DIR.
+download_start() {
+	local host=$1
+
+	[[ $host != *:* ]] || host="[$host]"
 	start client "$4/gtlsclient.log" timeout 60 gtlsclient -q --no-quic-dump --no-http-dump \
 		--exit-on-all-streams-close --download="$4" "$1" "$2" "https://$host/$3"
-	wait "$started_pid" || status=$?
-	topology_forget "$started_pid"
-	if ((status != 0)); then
-		echo "$0: gtlsclient exit status $status for $3 from $1 port $2" >&2
-		cat "$4/gtlsclient.log" >&2
+}
+
+# gtlsclient calls it a success when nobody answered.
+download_wait() {
+	local status=0
+
+	wait "$1" || status=$?
+	topology_forget "$1"
+	if ((status != 0)) || [[ ! -s $3/$2 ]]; then
+		echo "$0: no $2; gtlsclient ended with status $status" >&2
+		cat "$3/gtlsclient.log" >&2
+		return 1
 	fi
-	return $status
 }
 
 # same_content FILE FILE: equal SHA-256.

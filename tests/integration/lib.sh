@@ -5,7 +5,7 @@
 set -euo pipefail
 
 tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=../../scripts/topology.sh
+# shellcheck source=scripts/topology.sh
 . "$tests_dir/../../scripts/topology.sh"
 
 fail() {
@@ -61,14 +61,14 @@ check_conservation() {
 
 # start_echo NAME: answer UDP on the backend's port with what came.
 start_echo() {
-	start "$1" "$topology_dir/$1.log" python3 "$tests_dir/peer.py" udp-server $backend_port
-	wait_for 10 "the echo server on $1" udp_is_bound "$1" $backend_port
+	start "$1" "$topology_dir/$1.log" python3 "$tests_dir/peer.py" udp-server "$backend_port"
+	wait_for 10 "the echo server on $1" udp_is_bound "$1" "$backend_port" udp6
 }
 
 # echo_flows ADDRESS FLOWS DATAGRAMS: so many sockets of the client each have so
 # many datagrams answered, byte for byte. What is lost is sent again, for 10 s.
 echo_flows() {
-	run_in client python3 "$tests_dir/peer.py" udp-client "$1" $service_port "$2" "$3"
+	run_in client python3 "$tests_dir/peer.py" udp-client "$1" "$service_port" "$2" "$3"
 }
 
 # xdp_is_attached INTERFACE
