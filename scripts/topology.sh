@@ -55,10 +55,10 @@ topology_up() {
 	fi
 	topology_sweep
 	topology_backends=${1:-2}
-	topology_dir=$(mktemp -d /tmp/ringway.XXXXXX)
 	trap topology_exit EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
+	topology_dir=$(mktemp -d /tmp/ringway.XXXXXX)
 
 	for name in client forwarder $(topology_backend_names); do
 		topology_namespace "$name"
