@@ -38,8 +38,8 @@ layer_project() {
 # What <system> names it may use. Core and include know no operating system.
 layer_system() {
 	case $1 in
-	include/ringway) echo 'linux/types\.h' ;;
-	xdp) echo 'linux/.*|bpf/.*' ;;
+	include/ringway) echo 'linux/(types|bpf)\.h' ;;
+	xdp) echo 'linux/.*|bpf/.*|(stdbool|stddef)\.h' ;;
 	user/core) echo '(stdint|stddef|stdbool|string|assert|errno|stdlib|xxhash)\.h' ;;
 	*) echo '.*' ;;
 	esac
@@ -106,6 +106,31 @@ check_core_calls() {
 	done
 }
 
+# The loop of a worker and what it does between two bursts, in the source: in the
+# object, the compiler has mixed them with the start of the thread.
+loop_calls='if|for|while|switch|return|sizeof|__atomic_[a-z_]+|urcu_qsbr_[a-z_]+'
+loop_calls+='|rx|tx|release|wait|forward_burst|counter_add|clock_ns|worker_[a-z_]+'
+
+check_loop_calls() {
+	local file=user/dataplane/worker.c number call count=0
+
+	while IFS=: read -r number call; do
+		count=$((count + 1))
+		[[ $call =~ ^($loop_calls)$ ]] ||
+			problem "$file:$number: calls $call in the loop of a worker"
+	done < <(awk '
+		/^[a-z].* worker_(run|idle)\(/ { inside = 1; next }
+		/^}/ { inside = 0 }
+		inside {
+			gsub(/\/\*.*\*\//, "")
+			while (match($0, /[A-Za-z_][A-Za-z0-9_]*\(/)) {
+				print NR ":" substr($0, RSTART, RLENGTH - 1)
+				$0 = substr($0, RSTART + RLENGTH)
+			}
+		}' $file)
+	((count > 0)) || problem "$file:1: no worker_run() found to look at"
+}
+
 for folder in include/ringway xdp user/*/; do
 	folder=${folder%/}
 	compgen -G "$folder/*.[ch]" >/dev/null || continue
@@ -116,5 +141,8 @@ for header in include/ringway/*.h user/*/*.h; do
 done
 if compgen -G "$BUILD/user/core/*.o" >/dev/null; then
 	check_core_calls
+fi
+if [[ -e user/dataplane/worker.c ]]; then
+	check_loop_calls
 fi
 ((problems == 0))
