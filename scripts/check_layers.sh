@@ -102,7 +102,7 @@ check_core_calls() {
 		done < <(nm -u "$object" | awk '{ print $2 }')
 		while read -r symbol; do
 			problem "user/core/$name.c:1: has the variable $symbol, and core has no state"
-		done < <(nm "$object" | awk '$2 ~ /^[BbDd]$/ && $3 !~ /^_|asan/ { print $3 }')
+		done < <(objdump -t "$object" | awk '/ O (\.data|\.bss|\*COM\*)\t/ { print $NF }')
 	done
 }
 

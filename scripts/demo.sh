@@ -17,7 +17,7 @@ say() {
 # show COMMAND...: as it would be typed, then what it prints.
 show() {
 	printf '\n$ %s\n' "$*"
-	"$@" | cut -c 1-100
+	"$@"
 }
 
 ringwayd_here() {

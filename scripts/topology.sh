@@ -3,22 +3,21 @@
 # topology.sh - a client, a forwarder and its backends in network namespaces, for
 # the demo, the tests and the benchmarks. To be sourced by bash, as root.
 #
-#      client                    forwarder                       backend1
-#   +-----------+          +-----------------------+          +-------------+
-#   | wan    .2 |----------| .1 wan        lan1 .1 |----------| .2 lan      |
-#   +-----------+          |                       |          +-------------+
-#   198.51.100.0/24        |   lo 192.0.2.1        |  10.0.1.0/24
-#   2001:db8:ff::/64       |      2001:db8::1      |  2001:db8:1::/64
-#                          |                       |             backend2
-#                          |                       |          +-------------+
-#                          |               lan2 .1 |----------| .2 lan      |
-#                          +-----------------------+          +-------------+
-#                                                     10.0.2.0/24
-#                                                     2001:db8:2::/64
+#      client                    forwarder                        backend1
+#   +-----------+          +------------------------+          +-------------+
+#   | wan    .2 |----------| .1 wan         lan1 .1 |----------| .2 lan      |
+#   +-----------+          |    192.0.2.1           |          +-------------+
+#   198.51.100.0/24        |    2001:db8::1         |  10.0.1.0/24
+#   2001:db8:ff::/64       |                        |  2001:db8:1::/64
+#                          |                        |             backend2
+#                          |                        |          +-------------+
+#                          |                lan2 .1 |----------| .2 lan      |
+#                          +------------------------+          +-------------+
+#                                                      10.0.2.0/24
+#                                                      2001:db8:2::/64
 #
 # Every line is a veth pair. Client and backends have their default route through
-# the forwarder, which holds the service's address, 192.0.2.1 and 2001:db8::1, on
-# lo: so the client reaches it by routing, and the forwarder's kernel answers for it.
+# the forwarder; 192.0.2.1 and 2001:db8::1 are the service's address.
 #
 # A namespace is called rwPID-NAME after the shell that made it. Everything that
 # is made or started here ends with that shell, however it ends.
@@ -64,10 +63,9 @@ topology_up() {
 		topology_namespace "$name"
 	done
 	run_in forwarder sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-	run_in forwarder ip address add $service_ipv4/32 dev lo
-	run_in forwarder ip address add $service_ipv6/128 dev lo nodad
-
 	topology_link client wan wan "$queues" 198.51.100 2001:db8:ff:
+	run_in forwarder ip address add $service_ipv4/32 dev wan
+	run_in forwarder ip address add $service_ipv6/128 dev wan nodad
 	for ((i = 1; i <= topology_backends; i++)); do
 		topology_link "backend$i" lan "lan$i" "$queues" "10.0.$i" "2001:db8:$i:"
 	done
@@ -327,7 +325,7 @@ ringwayctl() {
 json() {
 	python3 -c 'import json, sys
 d = json.load(open(sys.argv[1]))
-print(eval(sys.argv[2]))' "$1" "$2"
+print(eval("(" + sys.argv[2] + ")"))' "$1" "$2"
 }
 
 # udp_counter NAME COUNTER: such as InCsumErrors, the sum of IPv4 and IPv6.

@@ -44,9 +44,9 @@ both_families 'the link down and up'
 # XDP finds the route to the client but no MAC address: it drops, and the control
 # thread asks, so that a later datagram passes. The client itself is not to ask
 # first, which would teach the forwarder.
-client_mac=$(run_in forwarder cat /sys/class/net/wan/address)
-run_in client ip neighbour replace 198.51.100.1 lladdr "$client_mac" dev wan nud permanent
-run_in client ip neighbour replace 2001:db8:ff::1 lladdr "$client_mac" dev wan nud permanent
+gateway_mac=$(run_in forwarder ip -o link show dev wan | sed 's/.*ether \([^ ]*\).*/\1/')
+run_in client ip neighbour replace 198.51.100.1 lladdr "$gateway_mac" dev wan nud permanent
+run_in client ip neighbour replace 2001:db8:ff::1 lladdr "$gateway_mac" dev wan nud permanent
 before=$(wanted)
 run_in forwarder ip neighbour flush dev wan
 both_families 'a client that the forwarder forgot'
