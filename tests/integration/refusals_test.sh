@@ -19,7 +19,7 @@ refused() {
 	sed "s/^/$name: /" "$log"
 	check_equal "$name: exit status" "$2" $status
 	[[ -z $3 ]] || grep -qE "$3" "$log" || fail "$name: nothing like \"$3\""
-	! xdp_is_attached wan || [[ $name == 'XDP attached already' ]] || fail "$name: XDP left on wan"
+	! xdp_is_attached lan1 || [[ $name == 'a second ringwayd' ]] || fail "$name: XDP left on lan1"
 	! compgen -G "$topology_dir/*.sock" || fail "$name: socket file left"
 }
 
@@ -41,11 +41,17 @@ run_in forwarder ip address replace 2001:db8:2::1/64 dev lan2 nodad
 sed 's/name: lan2/name: lan9/' "$config" >"$topology_dir/unknown.yaml"
 refused 'unknown interface' 1 'lan9' "$BUILD/ringwayd" -c "$topology_dir/unknown.yaml"
 
+# Somebody else's XDP program: any will do.
+run_in forwarder ip link set dev wan xdp object "$BUILD/xdp/ingress.bpf.o" section xdp
+refused 'another XDP program' 1 'wan' "${ringwayd[@]}"
+xdp_is_attached wan || fail "ringwayd took another's XDP program away"
+run_in forwarder ip link set dev wan xdp off
+
 # A second ringwayd on the same interfaces.
 start_ringwayd "$config"
 sed 's/ringway\.sock/second.sock/' "$config" >"$topology_dir/second.yaml"
 mv "$topology_dir/ringway.sock" "$topology_dir/first.moved"
-refused 'XDP attached already' 1 'wan|lan1' "$BUILD/ringwayd" -c "$topology_dir/second.yaml"
+refused 'a second ringwayd' 1 'wan|lan1' "$BUILD/ringwayd" -c "$topology_dir/second.yaml"
 xdp_is_attached wan || fail 'the second ringwayd took the XDP program of the first away'
 stop_ringwayd || fail "exit status $? after SIGTERM"
 rm -f "$topology_dir/first.moved"
