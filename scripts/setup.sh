@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# setup.sh - install the Debian packages that ringway is built and tested with.
+# Says nothing when nothing is missing; then it needs no root either.
+set -euo pipefail
+
+packages=(
+	# compilers and build
+	build-essential make clang llvm bpftool clang-format libclang-rt-dev scdoc
+	# libraries
+	libxdp-dev libbpf-dev libelf-dev zlib1g-dev libyaml-dev libmnl-dev liburcu-dev
+	libxxhash-dev libjansson-dev libcap-ng-dev libpcap-dev
+	# tests and the demo
+	libcmocka-dev ethtool iproute2 ngtcp2-server ngtcp2-client openssl procps python3
+	util-linux valgrind
+	# what the benchmarks compare with, and what shows packets
+	nftables tcpdump
+)
+
+missing() {
+	# Packages that dpkg never heard of are not in its answer: subtract what is there.
+	comm -23 <(printf '%s\n' "${packages[@]}" | sort) \
+		<(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+			sed -n 's/^installed //p' | sort)
+}
+
+need_root() {
+	((EUID == 0)) && return
+	echo "scripts/setup.sh: $1: run with sudo" >&2
+	exit 1
+}
+
+install_missing() {
+	local wanted
+
+	mapfile -t wanted < <(missing)
+	((${#wanted[@]} > 0)) || return 0
+	need_root "installing ${wanted[*]} needs root"
+	echo "installing ${wanted[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	# The package lists may be missing or old: fetch them only if it does not work without.
+	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null 2>&1 && return
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null
+}
+
+# libxdp keeps what several XDP programs on one interface share there.
+mount_bpf() {
+	! mountpoint -q /sys/fs/bpf || return 0
+	need_root "mounting /sys/fs/bpf needs root"
+	mount -t bpf bpf /sys/fs/bpf
+}
+
+if ! command -v apt-get >/dev/null; then
+	echo "scripts/setup.sh: no apt-get here; going on, with what these Debian 12 packages have:" >&2
+	printf '  %s\n' "${packages[@]}" >&2
+	exit 0
+fi
+install_missing
+mount_bpf

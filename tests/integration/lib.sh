@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# lib.sh - what the integration tests share: assertions, and traffic to assert on.
+# The hosts and programs come from scripts/topology.sh.
+set -euo pipefail
+
+tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/topology.sh
+. "$tests_dir/../../scripts/topology.sh"
+
+fail() {
+	echo "FAILED: $*" >&2
+	exit 1
+}
+
+# check_equal WHAT WANTED GOT
+check_equal() {
+	[[ $3 == "$2" ]] || fail "$1: wanted $2, got $3"
+	echo "$1: $3"
+}
+
+# check_true WHAT FILE EXPRESSION: Python on the JSON document `d`.
+check_true() {
+	[[ $(json "$2" "$3") == True ]] || fail "$1: not $3 in $(cat "$2")"
+	echo "$1: $3"
+}
+
+# stats_at_rest FILE: `ringwayctl stats` once two readings agree on every counter of
+# datagrams, so that nothing is in flight.
+stats_at_rest() {
+	wait_for 10 'the counters to rest' stats_rest "$1"
+}
+
+stats_rest() {
+	local moving='[[w["received"], w["sent"], w["dropped"],
+		[p["completed"] for p in w["ports"]]] for w in d["workers"]]'
+
+	ringwayctl stats --json >"$1.before"
+	sleep 0.1
+	ringwayctl stats --json >"$1"
+	[[ $(json "$1" "$moving") == "$(json "$1.before" "$moving")" ]]
+}
+
+# check_conservation FILE: no datagram and no frame is unaccounted for. The numbers
+# are of a time at rest.
+check_conservation() {
+	check_true 'datagrams' "$1" \
+		'all(w["received"] == w["sent"] + sum(w["dropped"].values()) for w in d["workers"])'
+	check_true 'decisions' "$1" 'all(w["received"] == w["forwarded"] +
+		sum(v for k, v in w["dropped"].items() if k != "tx_full") for w in d["workers"])'
+	check_true 'ports' "$1" 'all(w[k] == sum(p[k] for p in w["ports"])
+		for w in d["workers"] for k in ("received", "sent"))'
+	check_true 'frames' "$1" 'all(f["all"] == f["free"] + f["held"] + f["posted"] +
+		f["outstanding"] for f in (w["frames"] for w in d["workers"]))'
+	check_true 'totals' "$1" 'all(d["totals"][k] == sum(w[k] for w in d["workers"])
+		for k in ("received", "sent", "forwarded", "dropped") if k != "dropped")'
+	check_true 'from XDP to the workers' "$1" \
+		'd["xdp"]["xdp_service"] + d["xdp"]["xdp_return"] == d["totals"]["received"] +
+		sum(p["rx_ring_full"] + p["rx_dropped"] for w in d["workers"] for p in w["ports"])'
+}
+
+# start_echo NAME: answer UDP on the backend's port with what came.
+start_echo() {
+	start "$1" "$topology_dir/$1.log" python3 "$tests_dir/peer.py" udp-server "$backend_port"
+	wait_for 10 "the echo server on $1" udp_is_bound "$1" "$backend_port" udp6
+}
+
+# echo_flows ADDRESS FLOWS DATAGRAMS: so many sockets of the client each have so
+# many datagrams answered, byte for byte. What is lost is sent again, for 10 s.
+echo_flows() {
+	run_in client python3 "$tests_dir/peer.py" udp-client "$1" "$service_port" "$2" "$3"
+}
+
+# xdp_is_attached INTERFACE
+xdp_is_attached() {
+	run_in forwarder ip link show dev "$1" | grep -q xdp
+}

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# queues_test.sh - two queues, two workers: each carries its own queue's traffic and
+# the counters add up; an interface with more queues than workers is refused.
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+topology_up 2 2
+start_echo backend1
+start_echo backend2
+topology_config "$topology_dir/ringway.yaml" udp
+start_ringwayd "$topology_dir/ringway.yaml"
+stats=$topology_dir/stats.json
+
+# 64 flows: that all of them hash to one queue happens once in 2^63.
+echo_flows $service_ipv4 64 20
+echo_flows $service_ipv6 64 20
+stats_at_rest "$stats"
+check_equal 'workers' 2 "$(json "$stats" 'len(d["workers"])')"
+check_true 'both workers work' "$stats" 'all(w["received"] > 0 for w in d["workers"])'
+check_true 'each on its queue' "$stats" \
+	'all(p["received"] > 0 for w in d["workers"] for p in w["ports"] if p["interface"] == "wan")'
+check_true 'there and back' "$stats" 'd["totals"]["received"] >= 2 * 2 * 64 * 20'
+check_conservation "$stats"
+
+# Both backends get a share, and each datagram is counted both ways.
+ringwayctl backends --json >"$topology_dir/backends.json"
+check_true 'both backends' "$topology_dir/backends.json" \
+	'all(b["out"]["datagrams"] > 0 and b["back"]["datagrams"] > 0 for b in d)'
+stop_ringwayd || fail "exit status $? after SIGTERM"
+
+# lan1 with one queue allows one worker; wan's second queue would have none.
+run_in forwarder ethtool -L lan1 rx 1 tx 1 >/dev/null
+start forwarder "$topology_dir/refusal.log" "$BUILD/ringwayd" -c "$topology_dir/ringway.yaml"
+status=0
+wait "$started_pid" || status=$?
+topology_forget "$started_pid"
+cat "$topology_dir/refusal.log"
+check_equal 'exit status with unequal queues' 1 $status
+grep -qE '(wan|lan2).*queue|queue.*(wan|lan2)' "$topology_dir/refusal.log" ||
+	fail 'the refusal names no interface'
+grep -q 'ethtool -[LX]' "$topology_dir/refusal.log" || fail 'the refusal gives no command to type'
