@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* load_abi.h - what ringway-load's programs, its userspace and its frames share.
+ *
+ * Nothing of it concerns the forwarder. A load datagram ends with a struct
+ * load_trailer, whatever precedes it, so a reader finds it without knowing the
+ * kind of the datagram; its Connection ID follows from a number (load_cid_word),
+ * so a reader can recompute it. */
+#ifndef RINGWAY_LOAD_ABI_H
+#define RINGWAY_LOAD_ABI_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include "ringway/wire.h"
+
+#define LOAD_MAGIC 0x52574c44u /* "RWLD" */
+
+/* The last bytes of the UDP payload, on any boundary. */
+struct load_trailer {
+	__u32 magic_be;
+	__u32 stream_be;   /* one run of one source */
+	__u64 sequence_be; /* of the stream, from 0, without gaps */
+} __attribute__((packed));
+_Static_assert(sizeof(struct load_trailer) == 16, "wire format");
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define load_be64(x) __builtin_bswap64(x)
+#else
+#define load_be64(x) (x)
+#endif
+
+/* The Connection ID with number n is the first bytes of words 0, 1 and 2 of n, each
+ * in network order. Every step can be undone, so two numbers never give the same
+ * eight bytes. (The finalizer of SplitMix64.) */
+#define LOAD_CID_WORD_COUNT 3
+
+static inline __u64 load_cid_word(__u64 number, __u32 word)
+{
+	__u64 x = number * LOAD_CID_WORD_COUNT + word + 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
+/* What the source may send at once after it was held up: one batch of the kernel's
+ * test run. The receiver has its turn after each, and a veth ring holds 256. */
+#define LOAD_BURST_FRAMES 64
+
+struct load_head4 {
+	struct wire_eth eth;
+	struct wire_ipv4 ipv4;
+	struct wire_udp udp;
+} WIRE;
+_Static_assert(sizeof(struct load_head4) == 42, "wire format");
+
+struct load_head6 {
+	struct wire_eth eth;
+	struct wire_ipv6 ipv6;
+	struct wire_udp udp;
+} WIRE;
+_Static_assert(sizeof(struct load_head6) == 62, "wire format");
+
+/* What load_source sends, constant for a run. Frame n of the run has sequence n,
+ * flow n mod flow_count and Connection ID n mod cid_count. Headers are written anew
+ * into every frame: the kernel reuses its pages as the receiver left them. */
+struct load_plan {
+	__u64 count;	   /* frames to send */
+	__u64 interval_ps; /* between frames; 0: no pacing */
+	__u32 ifindex;
+	__u32 flow_count;
+	__u32 cid_count;
+	__u32 port_count;      /* source ports of an address; flows beyond take the next one */
+	__u32 first_address;   /* its last four bytes, host order */
+	__u16 first_port;      /* host order */
+	__u16 cid_offset;      /* in the UDP payload */
+	__u16 sequence_offset; /* in the UDP payload */
+	__u16 ip_sum;	       /* folded sums of what stays the same */
+	__u16 udp_sum;
+	__u8 cid_len;
+	__u8 is_ipv6;
+	union {
+		struct load_head4 v4;
+		struct load_head6 v6;
+	} head; /* what varies is 0: checksums, source port, last four bytes of the source */
+	__u8 pad[6];
+};
+_Static_assert(sizeof(struct load_plan) == 120, "load_plan is BPF map ABI");
+_Static_assert(__builtin_offsetof(struct load_plan, head) == 48, "load_plan is BPF map ABI");
+
+/* Times are of CLOCK_MONOTONIC. */
+struct load_progress {
+	__u64 start_ns; /* set by userspace; pacing counts from here */
+	__u64 due_ps;	/* after start_ns: when the next frame may go */
+	__u64 sent;	/* frames given to the interface, which may still refuse them */
+	__u64 skipped;	/* runs without a frame, for pacing or because all is sent */
+	__u64 first_ns, last_ns;
+};
+_Static_assert(sizeof(struct load_progress) == 48, "load_progress is BPF map ABI");
+
+/* What load_sink does, constant for a run. */
+struct load_sink_plan {
+	__u16 port_be; /* 0: every port */
+	__u8 echo;
+	__u8 pad;
+};
+_Static_assert(sizeof(struct load_sink_plan) == 4, "load_sink_plan is BPF map ABI");
+
+/* Of datagrams with a trailer; all others pass. X(constant, name, meaning) */
+#define LOAD_SINK_COUNTERS(X)                                                                \
+	X(RECEIVED, "received", "datagrams")                                                 \
+	X(BYTES, "bytes", "of UDP payload")                                                  \
+	X(ECHOED, "echoed", "turned round and sent back")                                    \
+	X(NO_CHECKSUM, "no_checksum", "IPv4 with the UDP checksum 0, taken for good")        \
+	X(BAD_CHECKSUM, "bad_checksum", "wrong UDP checksum; their sequence is not trusted") \
+	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "wrong IPv4 header checksum, likewise")        \
+	X(UNTRACKED, "untracked", "of one destination or stream more than there is room for")
+
+enum load_sink_counter {
+#define X(constant, name, meaning) LOAD_SINK_##constant,
+	LOAD_SINK_COUNTERS(X)
+#undef X
+		LOAD_SINK_COUNTER_COUNT,
+};
+
+/* Destinations are keyed by struct match_key of abi.h. */
+#define LOAD_DESTINATION_COUNT_MAX 65536
+
+struct load_destination {
+	__u64 datagrams;
+	__u64 bytes; /* of UDP payload */
+};
+_Static_assert(sizeof(struct load_destination) == 16, "load_destination is BPF map ABI");
+
+#define LOAD_STREAM_COUNT_MAX 16
+
+/* How far behind the highest sequence a repetition is still recognised. A power of
+ * two: 128 KiB a stream. */
+#define LOAD_WINDOW 16384
+
+/* One stream's sequence numbers, whole datagrams only. Under the lock, so exact
+ * whatever CPUs the datagrams arrive on. new + duplicates + too_late = datagrams. */
+struct load_stream {
+	struct bpf_spin_lock lock;
+	__u32 pad;
+	__u64 new;	 /* sequences seen for the first time */
+	__u64 reordered; /* of those: a higher one had come before */
+	__u64 duplicates;
+	__u64 too_late; /* LOAD_WINDOW or more behind: new or not, nobody knows */
+	__u64 highest;
+	__u64 seen[LOAD_WINDOW]; /* by sequence mod LOAD_WINDOW: the latest one plus 1 */
+};
+_Static_assert(sizeof(struct load_stream) == 48 + 8 * LOAD_WINDOW, "load_stream is BPF map ABI");
+
+#endif

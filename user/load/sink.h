@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* sink.h - counts and checks the load datagrams that arrive on an interface. */
+#ifndef RINGWAY_LOAD_SINK_H
+#define RINGWAY_LOAD_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "load/endpoint.h"
+#include "ringway/load_abi.h"
+
+struct load_sink_config {
+	const char *ifname;
+	uint16_t port;	  /* destination port; 0: every one */
+	uint32_t seconds; /* 0: until a signal comes */
+	uint64_t count;	  /* stop after so many datagrams; 0: never */
+	bool echo;	  /* send them back instead of dropping them */
+};
+
+struct load_sink_destination {
+	struct load_endpoint endpoint;
+	struct load_destination tally;
+};
+
+struct load_sink_stream {
+	uint32_t number;
+	uint64_t new, reordered, duplicates, too_late, highest; /* as in struct load_stream */
+	uint64_t lost; /* of 0..highest: never seen, or too late to tell */
+};
+
+struct load_sink_result {
+	uint64_t counters[LOAD_SINK_COUNTER_COUNT];
+	struct load_sink_destination *destinations; /* by address, then port */
+	size_t destination_count;
+	struct load_sink_stream streams[LOAD_STREAM_COUNT_MAX]; /* by number */
+	size_t stream_count;
+};
+
+/* Attach, say so on stderr ("counting on ..."), count until the first of count,
+ * seconds, SIGINT and SIGTERM, detach. 0 and *ret_result is the caller's
+ * (load_sink_result_free), or a negative errno and a sentence in error[]. Leaves
+ * SIGINT and SIGTERM blocked; one thread. */
+int load_sink_run(const struct load_sink_config *config, struct load_sink_result *ret_result,
+		  char *error, size_t error_size);
+
+void load_sink_result_free(struct load_sink_result *result); /* accepts NULL and zeros */
+
+#endif

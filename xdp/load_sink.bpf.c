@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* load_sink.bpf.c - counts and checks load datagrams, then drops them or sends them
+ * back. Whatever does not end with our trailer passes. */
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "ringway/checksum.h"
+#include "ringway/load_abi.h"
+#include "ringway/match.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+const volatile struct load_sink_plan plan;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOAD_SINK_COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LOAD_DESTINATION_COUNT_MAX);
+	__type(key, struct match_key);
+	__type(value, struct load_destination);
+} destinations SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LOAD_STREAM_COUNT_MAX);
+	__type(key, __u32);
+	__type(value, struct load_stream);
+} streams SEC(".maps");
+
+/* What a new stream is copied from: too large for the stack. Bytes without a type, as
+ * nothing may be copied from a value that has a lock. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct load_stream));
+} empty_stream SEC(".maps");
+
+/* UDP header included. Longer ones never come from the source; the verifier wants
+ * some bound. */
+#define DATAGRAM_LEN_MAX 2048
+
+#define CHUNK_LEN 128
+
+static void counter_add(enum load_sink_counter counter, __u64 amount)
+{
+	__u32 index = counter;
+	__u64 *value = bpf_map_lookup_elem(&counters, &index);
+
+	if (value)
+		*value += amount;
+}
+
+static __always_inline bool trailer_read(const struct udp_view *view, const void *end,
+					 struct load_trailer *ret_trailer)
+{
+	__u32 len = view->udp_len;
+	const void *pos;
+
+	if (len < sizeof(struct wire_udp) + sizeof(*ret_trailer))
+		return false;
+	barrier_var(len); /* one comparison for both bounds teaches the verifier neither */
+	if (len > DATAGRAM_LEN_MAX)
+		return false;
+	pos = (const void *)view->udp + len - sizeof(*ret_trailer);
+	if (pos + sizeof(*ret_trailer) > end)
+		return false;
+	__builtin_memcpy(ret_trailer, pos, sizeof(*ret_trailer));
+	return ret_trailer->magic_be == wire_be32(LOAD_MAGIC);
+}
+
+/* The sum of len bytes of the frame, at least 1. By a copy, as the verifier cannot
+ * follow a pointer through a packet of any length. */
+static __u32 sum_frame(struct xdp_md *ctx, __u32 offset, __u32 len)
+{
+	__u32 last_len = ((len - 1) & (CHUNK_LEN - 1)) + 1;
+	__be32 chunk[CHUNK_LEN / 4];
+	__s64 sum = 0;
+
+	for (int i = 0; i < DATAGRAM_LEN_MAX / CHUNK_LEN && len > CHUNK_LEN; i++) {
+		if (bpf_xdp_load_bytes(ctx, offset, chunk, CHUNK_LEN))
+			return 0;
+		sum = bpf_csum_diff(0, 0, chunk, CHUNK_LEN, (__u32)sum);
+		offset += CHUNK_LEN;
+		len -= CHUNK_LEN;
+	}
+	__builtin_memset(chunk, 0, sizeof(chunk)); /* zeros add nothing */
+	if (bpf_xdp_load_bytes(ctx, offset, chunk, last_len))
+		return 0;
+	return (__u32)bpf_csum_diff(0, 0, chunk, CHUNK_LEN, (__u32)sum);
+}
+
+/* Counts what is wrong; false if anything is. */
+static __always_inline bool checksums_are_good(struct xdp_md *ctx, const struct udp_view *view)
+{
+	__u32 sum;
+
+	if (view->ipv4 &&
+	    checksum_fold(checksum_words(view->ipv4, sizeof(*view->ipv4))) != 0xffff) {
+		counter_add(LOAD_SINK_BAD_IP_CHECKSUM, 1);
+		return false;
+	}
+	if (view->ipv4 && !view->udp->checksum_be) {
+		counter_add(LOAD_SINK_NO_CHECKSUM, 1);
+		return true;
+	}
+	sum = checksum_udp_pseudo(view);
+	sum += checksum_fold(sum_frame(ctx, (void *)view->udp - (void *)view->eth, view->udp_len));
+	if (!view->udp->checksum_be || checksum_fold(sum) != 0xffff) {
+		counter_add(LOAD_SINK_BAD_CHECKSUM, 1);
+		return false;
+	}
+	return true;
+}
+
+static __always_inline bool destination_count(const struct udp_view *view, __u64 bytes)
+{
+	static const struct load_destination none;
+	struct load_destination *destination;
+	struct match_key key;
+
+	match_key_service(view, &key);
+	destination = bpf_map_lookup_elem(&destinations, &key);
+	if (!destination) {
+		/* Another CPU may be first: then that entry is found. */
+		(void)bpf_map_update_elem(&destinations, &key, &none, BPF_NOEXIST);
+		destination = bpf_map_lookup_elem(&destinations, &key);
+		if (!destination)
+			return false;
+	}
+	__sync_fetch_and_add(&destination->datagrams, 1);
+	__sync_fetch_and_add(&destination->bytes, bytes);
+	return true;
+}
+
+static struct load_stream *stream_get(__u32 number)
+{
+	struct load_stream *stream = bpf_map_lookup_elem(&streams, &number);
+	const void *empty;
+	__u32 index = 0;
+
+	if (stream)
+		return stream;
+	empty = bpf_map_lookup_elem(&empty_stream, &index);
+	if (!empty)
+		return 0;
+	(void)bpf_map_update_elem(&streams, &number, empty, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&streams, &number);
+}
+
+static bool stream_track(__u32 number, __u64 sequence)
+{
+	struct load_stream *stream = stream_get(number);
+	__u64 *seen;
+
+	if (!stream)
+		return false;
+	seen = &stream->seen[sequence % LOAD_WINDOW];
+	bpf_spin_lock(&stream->lock);
+	if (*seen == sequence + 1) {
+		stream->duplicates++;
+	} else if (*seen > sequence + 1) {
+		stream->too_late++;
+	} else {
+		*seen = sequence + 1;
+		stream->new ++;
+		if (sequence < stream->highest)
+			stream->reordered++;
+		else
+			stream->highest = sequence;
+	}
+	bpf_spin_unlock(&stream->lock);
+	return true;
+}
+
+/* Both checksums stay right: they are sums of the same words. */
+static __always_inline void turn_round(const struct udp_view *view)
+{
+	__u16 port_be = view->udp->src_be;
+	__u8 mac[6], addr[16];
+
+	__builtin_memcpy(mac, view->eth->src, sizeof(mac));
+	__builtin_memcpy(view->eth->src, view->eth->dst, sizeof(mac));
+	__builtin_memcpy(view->eth->dst, mac, sizeof(mac));
+	if (view->ipv4) {
+		__builtin_memcpy(addr, view->ipv4->src, 4);
+		__builtin_memcpy(view->ipv4->src, view->ipv4->dst, 4);
+		__builtin_memcpy(view->ipv4->dst, addr, 4);
+	} else {
+		__builtin_memcpy(addr, view->ipv6->src, 16);
+		__builtin_memcpy(view->ipv6->src, view->ipv6->dst, 16);
+		__builtin_memcpy(view->ipv6->dst, addr, 16);
+	}
+	view->udp->src_be = view->udp->dst_be;
+	view->udp->dst_be = port_be;
+}
+
+static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_view *view)
+{
+	struct load_trailer trailer;
+	bool tracked;
+	__u32 bytes;
+
+	if (plan.port_be && view->udp->dst_be != plan.port_be)
+		return XDP_PASS;
+	if (!trailer_read(view, (void *)(long)ctx->data_end, &trailer))
+		return XDP_PASS;
+
+	bytes = view->udp_len - sizeof(struct wire_udp);
+	counter_add(LOAD_SINK_RECEIVED, 1);
+	counter_add(LOAD_SINK_BYTES, bytes);
+	tracked = destination_count(view, bytes);
+	if (checksums_are_good(ctx, view))
+		tracked &=
+			stream_track(wire_be32(trailer.stream_be), load_be64(trailer.sequence_be));
+	if (!tracked)
+		counter_add(LOAD_SINK_UNTRACKED, 1);
+
+	if (!plan.echo)
+		return XDP_DROP;
+	turn_round(view);
+	counter_add(LOAD_SINK_ECHOED, 1);
+	return XDP_TX;
+}
+
+SEC("xdp")
+int count(struct xdp_md *ctx)
+{
+	struct cursor cur = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+	struct udp_view view;
+
+	if (parse_udp(&cur, &view) != PARSE_OK)
+		return XDP_PASS;
+	/* Once a family: the verifier does not know that a pointer into the packet is never
+	 * NULL, so it would follow `ipv6` where there is `ipv4`. */
+	if (view.ipv4) {
+		view.ipv6 = 0;
+		return count_datagram(ctx, &view);
+	}
+	if (view.ipv6) {
+		view.ipv4 = 0;
+		return count_datagram(ctx, &view);
+	}
+	return XDP_PASS;
+}
