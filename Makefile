@@ -132,7 +132,7 @@ $(UNIT) $(ROOTED) $(BENCHES): %: %.o $(LIBRARY)
 
 # Fuzzers compile what they fuzz: all that is pure.
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/core/*.[ch] user/util/*.[ch] include/ringway/*.h) \
-		       user/control/config.c user/control/config.h
+		       $(wildcard user/control/config*.[ch] user/control/schema*.[ch])
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined \

@@ -2,7 +2,8 @@
 /* config.h - the configuration file as a struct.
  *
  * Reads and judges; no side effects, no look at the machine. One schema table in
- * config.c makes the parser, `ringwayd --help-config` and the manual page. */
+ * config.c makes the parser, `ringwayd --help-config` and the manual page; what
+ * one value must be to another is in config_check.c. */
 #ifndef RINGWAY_CONTROL_CONFIG_H
 #define RINGWAY_CONTROL_CONFIG_H
 
@@ -75,6 +76,10 @@ struct config {
  * and every mistake in the file as one line to errors, in the order of the lines:
  * `path:line: what, and what would be right`. Control. */
 int config_load(const char *path, FILE *errors, struct config **ret_config);
+
+/* The same for text that is in memory already; path only names it in messages. */
+int config_parse(const char *path, const char *text, size_t size, FILE *errors,
+		 struct config **ret_config);
 
 /* NULL is a no-op. */
 void config_free(struct config *config);

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* config_test.c - the configuration: what is read, what is refused and how, and
+ * that what is printed reads back. Run from the top folder, for the files there. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/config.h"
+#include "util/number.h"
+
+/* After number.h: its macro fail() would take the name of fail() there. */
+#include <cmocka.h>
+
+/* A file that is complete, with room for one more line of each mapping. */
+#define WITH(top, service, backend)                 \
+	"interfaces: [eth0]\n" top "services:\n"    \
+	"  - name: web\n"                           \
+	"    addresses: [192.0.2.1]\n"              \
+	"    port: 443\n" service "    backends:\n" \
+	"      - name: b1\n"                        \
+	"        addresses: [10.0.0.1]\n" backend
+
+/* Text that grows as a stream. */
+struct text {
+	char *bytes;
+	size_t size;
+	FILE *stream;
+};
+
+static void text_open(struct text *text)
+{
+	*text = (struct text){ 0 };
+	text->stream = open_memstream(&text->bytes, &text->size);
+	assert_non_null(text->stream);
+}
+
+static void text_close(struct text *text)
+{
+	assert_int_equal(fclose(text->stream), 0);
+	free(text->bytes);
+}
+
+/* The configuration in bytes, which must be good. */
+static struct config *parse_good(const char *bytes, size_t size)
+{
+	struct config *config = NULL;
+	struct text errors;
+	int err;
+
+	text_open(&errors);
+	err = config_parse("good", bytes, size, errors.stream, &config);
+	(void)fflush(errors.stream);
+	if (errors.size > 0)
+		print_message("%s", errors.bytes);
+	assert_int_equal(err, 0);
+	assert_int_equal(errors.size, 0);
+	text_close(&errors);
+	assert_non_null(config);
+	return config;
+}
+
+/* Refused with exactly these messages. */
+static void assert_refused(const char *bytes, size_t size, const char *messages)
+{
+	struct config *untouched = (struct config *)&untouched, *config = untouched;
+	struct text errors;
+
+	text_open(&errors);
+	assert_int_equal(config_parse("f", bytes, size, errors.stream, &config), -EINVAL);
+	(void)fflush(errors.stream);
+	assert_string_equal(errors.bytes, messages);
+	assert_ptr_equal(config, untouched);
+	text_close(&errors);
+}
+
+static void assert_endpoints_equal(const struct table_endpoint *a, const struct table_endpoint *b)
+{
+	assert_memory_equal(a->present, b->present, sizeof(a->present));
+	assert_memory_equal(a->addr, b->addr, sizeof(a->addr));
+	assert_int_equal(a->port_be, b->port_be);
+}
+
+static void assert_services_equal(const struct config_service *a, const struct config_service *b)
+{
+	assert_string_equal(a->name, b->name);
+	assert_endpoints_equal(&a->endpoint, &b->endpoint);
+	assert_int_equal(a->protocol, b->protocol);
+	assert_int_equal(a->mode, b->mode);
+	assert_int_equal(a->idle_timeout_s, b->idle_timeout_s);
+	assert_int_equal(a->backend_count, b->backend_count);
+	for (size_t i = 0; i < a->backend_count; i++) {
+		assert_string_equal(a->backends[i].name, b->backends[i].name);
+		assert_endpoints_equal(&a->backends[i].endpoint, &b->backends[i].endpoint);
+		assert_int_equal(a->backends[i].weight, b->backends[i].weight);
+	}
+}
+
+/* Equal in all but the lines. */
+static void assert_configs_equal(const struct config *a, const struct config *b)
+{
+	assert_int_equal(a->interface_count, b->interface_count);
+	for (size_t i = 0; i < a->interface_count; i++) {
+		assert_string_equal(a->interfaces[i].name, b->interfaces[i].name);
+		assert_int_equal(a->interfaces[i].mode, b->interfaces[i].mode);
+	}
+	assert_int_equal(a->queues, b->queues);
+	assert_int_equal(a->cpu_count, b->cpu_count);
+	assert_memory_equal(a->cpus, b->cpus, sizeof(a->cpus));
+	assert_int_equal(a->has_hash_key, b->has_hash_key);
+	assert_memory_equal(a->hash_key, b->hash_key, sizeof(a->hash_key));
+	assert_string_equal(a->control_socket, b->control_socket);
+	assert_memory_equal(&a->limits, &b->limits, sizeof(a->limits));
+	assert_int_equal(a->service_count, b->service_count);
+	for (size_t i = 0; i < a->service_count; i++)
+		assert_services_equal(&a->services[i], &b->services[i]);
+}
+
+/* Printed, read and compared. */
+static void assert_round_trip(const struct config *config)
+{
+	struct config *again;
+	struct text printed;
+
+	text_open(&printed);
+	config_print(config, printed.stream);
+	(void)fflush(printed.stream);
+	again = parse_good(printed.bytes, printed.size);
+	assert_configs_equal(config, again);
+	config_free(again);
+	text_close(&printed);
+}
+
+static void assert_address(const struct table_endpoint *endpoint, enum family family,
+			   const char *text)
+{
+	uint8_t addr[16];
+
+	assert_true(address_parse(text, addr));
+	assert_true(endpoint->present[family]);
+	assert_memory_equal(endpoint->addr[family], addr, sizeof(addr));
+}
+
+static void fills_defaults(void **state)
+{
+	const char text[] = WITH("", "", "");
+	struct config *config = parse_good(text, strlen(text));
+	const struct config_service *service = &config->services[0];
+
+	(void)state;
+	assert_int_equal(config->interface_count, 1);
+	assert_string_equal(config->interfaces[0].name, "eth0");
+	assert_int_equal(config->interfaces[0].mode, IO_MODE_AUTO);
+	assert_int_equal(config->interfaces[0].line, 1);
+	assert_int_equal(config->queues, 0);
+	assert_int_equal(config->cpu_count, 0);
+	assert_false(config->has_hash_key);
+	assert_string_equal(config->control_socket, "/run/ringway/ringwayd.sock");
+	assert_int_equal(config->limits.frames, 8192);
+	assert_int_equal(config->limits.frame_size, 2048);
+	assert_int_equal(config->limits.ring_size, 2048);
+	assert_int_equal(config->service_count, 1);
+	assert_int_equal(service->line, 3);
+	assert_int_equal(service->protocol, CONFIG_PROTOCOL_QUIC);
+	assert_int_equal(service->mode, CONFIG_MODE_NAT);
+	assert_int_equal(service->idle_timeout_s, 30);
+	assert_int_equal(service->backend_count, 1);
+	assert_int_equal(service->backends[0].line, 7);
+	assert_int_equal(service->backends[0].weight, 1);
+	assert_int_equal(service->backends[0].endpoint.port_be, htons(443));
+	config_free(config);
+}
+
+static const char every_key[] = "interfaces:\n"
+				"  - eth0\n"
+				"  - { mode: zero-copy, name: eth1 }\n"
+				"  - { name: eth2, mode: copy }\n"
+				"  - { name: eth3, mode: generic }\n"
+				"queues: 4\n"
+				"cpus: [2, 3]\n"
+				"hash_key: 00112233445566778899aabbccddeeff\n"
+				"control_socket: /tmp/a \"b\" \\c.sock\n"
+				"limits: { frames: 60000, frame_size: 4096, ring_size: 4096 }\n"
+				"services:\n"
+				"  - name: dns\n"
+				"    addresses: [\"2001:db8::1\", 192.0.2.1]\n"
+				"    port: 53\n"
+				"    protocol: udp\n"
+				"    mode: nat\n"
+				"    idle_timeout: 90s\n"
+				"    backends:\n"
+				"      - name: b1\n"
+				"        addresses: [10.0.0.1, \"fd00::1\"]\n"
+				"        port: 5353\n"
+				"        weight: 1000\n";
+
+static void reads_every_key(void **state)
+{
+	static const uint8_t key[16] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77,
+					 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
+	struct config *config = parse_good(every_key, strlen(every_key));
+	const struct config_service *service = &config->services[0];
+
+	(void)state;
+	assert_int_equal(config->interface_count, 4);
+	assert_int_equal(config->interfaces[0].mode, IO_MODE_AUTO);
+	assert_string_equal(config->interfaces[1].name, "eth1");
+	assert_int_equal(config->interfaces[1].mode, IO_MODE_ZERO_COPY);
+	assert_int_equal(config->interfaces[1].line, 3);
+	assert_int_equal(config->interfaces[2].mode, IO_MODE_COPY);
+	assert_int_equal(config->interfaces[3].mode, IO_MODE_GENERIC);
+	assert_int_equal(config->queues, 4);
+	assert_int_equal(config->cpu_count, 2);
+	assert_int_equal(config->cpus[0], 2);
+	assert_int_equal(config->cpus[1], 3);
+	assert_true(config->has_hash_key);
+	assert_memory_equal(config->hash_key, key, sizeof(key));
+	assert_string_equal(config->control_socket, "/tmp/a \"b\" \\c.sock");
+	assert_int_equal(config->limits.frames, 60000);
+	assert_int_equal(config->limits.frame_size, 4096);
+	assert_int_equal(config->limits.ring_size, 4096);
+	assert_string_equal(service->name, "dns");
+	assert_address(&service->endpoint, FAMILY_IPV4, "192.0.2.1");
+	assert_address(&service->endpoint, FAMILY_IPV6, "2001:db8::1");
+	assert_int_equal(service->endpoint.port_be, htons(53));
+	assert_int_equal(service->protocol, CONFIG_PROTOCOL_UDP);
+	assert_int_equal(service->idle_timeout_s, 90);
+	assert_string_equal(service->backends[0].name, "b1");
+	assert_address(&service->backends[0].endpoint, FAMILY_IPV4, "10.0.0.1");
+	assert_address(&service->backends[0].endpoint, FAMILY_IPV6, "fd00::1");
+	assert_int_equal(service->backends[0].endpoint.port_be, htons(5353));
+	assert_int_equal(service->backends[0].weight, 1000);
+	assert_round_trip(config);
+	config_free(config);
+}
+
+/* Frames that suffice are chosen by interfaces and ring_size, and no fewer pass. */
+static void sizes_frames(void **state)
+{
+	static const struct {
+		const char *interfaces;
+		uint32_t ring_size, frames;
+	} cases[] = {
+		{ "a", 64, 256 },
+		{ "a", 2048, 8192 },
+		{ "a, b", 2048, 16384 },
+		{ "a, b, c", 2048, 32768 },
+		{ "a, b, c, d, e, f, g, h", 32768, 1048576 },
+	};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config;
+
+		print_message("case: %s, ring_size %u\n", cases[i].interfaces, cases[i].ring_size);
+		(void)snprintf(text, sizeof(text),
+			       "%s\nlimits: { ring_size: %u }\ninterfaces: [%s]\n",
+			       strchr(WITH("", "", ""), '\n') + 1, cases[i].ring_size,
+			       cases[i].interfaces);
+		config = parse_good(text, strlen(text));
+		assert_int_equal(config->limits.frames, cases[i].frames);
+		config_free(config);
+	}
+}
+
+/* Mistakes that are clearer here than in a file; files are in tests/golden. */
+static void refuses_with_line_and_reason(void **state)
+{
+	static const struct {
+		const char *name, *text, *messages;
+	} cases[] = {
+		{ "terminal escapes are not repeated", WITH("\"\\e[2J\\u009b\": 1\n", "", ""),
+		  "f:2: unknown key \"?[2J??\": expected one of interfaces, queues, cpus, "
+		  "hash_key, control_socket, limits, services\n" },
+		{ "a line break in a value stays in its message",
+		  WITH("control_socket: \"/a\\nf:1: b\"\n", "", ""),
+		  "f:2: control_socket: \"/a?f:1: b\" has characters that cannot be printed: "
+		  "expected an absolute path of at most 107 bytes\n" },
+		{ "control characters", "a: \x01\n",
+		  "f:1: this is not YAML: control characters are not allowed\n" },
+		{ "syntax after the first document", WITH("", "", "") "--- [\n",
+		  "f:10: this is not YAML: did not find expected node content, while parsing a "
+		  "flow node\n" },
+		{ "a mistaken port is not taken for an absent one",
+		  WITH("", "", "        port: 0\n") "      - { name: b2, addresses: [10.0.0.1] }\n",
+		  "f:9: port: \"0\" is out of range: expected a number from 1 to 65535\n" },
+		{ "a service's mistaken address does not accuse its backends",
+		  "interfaces: [eth0]\n"
+		  "services:\n"
+		  "  - { name: s, port: 1, addresses: [192.0.2.1, \"::\"], backends: [\n"
+		  "      { name: b, addresses: [\"fd00::1\"] } ] }\n",
+		  "f:3: addresses: \"::\" is unspecified: expected a unicast address, at most "
+		  "one of IPv4 and one of IPv6\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("case: %s\n", cases[i].name);
+		assert_refused(cases[i].text, strlen(cases[i].text), cases[i].messages);
+	}
+}
+
+/* The files at a pattern; at least least of them. */
+static void files_find(const char *pattern, size_t least, glob_t *ret_files)
+{
+	assert_int_equal(glob(pattern, 0, NULL, ret_files), 0);
+	assert_true(ret_files->gl_pathc >= least);
+}
+
+static void samples_are_good_and_round_trip(void **state)
+{
+	static const char *const patterns[] = { "configs/*.yaml", "tests/golden/good/*.yaml" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		glob_t files;
+
+		files_find(patterns[i], 3, &files);
+		for (size_t j = 0; j < files.gl_pathc; j++) {
+			struct config *config = NULL;
+
+			print_message("case: %s\n", files.gl_pathv[j]);
+			assert_int_equal(config_load(files.gl_pathv[j], stderr, &config), 0);
+			assert_round_trip(config);
+			config_free(config);
+		}
+		globfree(&files);
+	}
+}
+
+/* Every beginning of a good file is refused or good, and nothing is lost. */
+static void prefixes_do_no_harm(void **state)
+{
+	size_t good_count = 0;
+
+	(void)state;
+	for (size_t size = 0; size <= strlen(every_key); size++) {
+		struct config *config = NULL;
+		struct text errors;
+
+		text_open(&errors);
+		if (config_parse("f", every_key, size, errors.stream, &config) == 0)
+			good_count++;
+		(void)fflush(errors.stream);
+		assert_int_equal(config == NULL, errors.size > 0);
+		config_free(config);
+		text_close(&errors);
+	}
+	assert_true(good_count > 0);
+}
+
+/* service_count services on ports of their own, with backends each. */
+static void large_write(FILE *out, unsigned int service_count, unsigned int backend_count)
+{
+	(void)fputs("interfaces: [eth0]\nservices:\n", out);
+	for (unsigned int i = 0; i < service_count; i++) {
+		(void)fprintf(out,
+			      "  - name: s%u\n    addresses: [192.0.2.1, \"2001:db8::1\"]\n"
+			      "    port: %u\n    backends:\n",
+			      i, 1000 + i);
+		for (unsigned int j = 0; j < backend_count; j++)
+			(void)fprintf(out,
+				      "      - name: b%u\n"
+				      "        addresses: [10.1.%u.%u, \"fd00::%x\"]\n"
+				      "        port: %u\n        weight: %u\n",
+				      j, j / 256, j % 256, j + 1, 2000 + i, j % 1001);
+	}
+}
+
+static void large_files_load_at_once(void **state)
+{
+	static const struct {
+		unsigned int service_count, backend_count; /* of each */
+	} cases[] = {
+		{ 100, 10 },
+		{ 1, BACKEND_COUNT_MAX },
+		{ SERVICE_COUNT_MAX, BACKEND_COUNT_MAX / SERVICE_COUNT_MAX },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config;
+		struct text text;
+		clock_t start;
+
+		text_open(&text);
+		large_write(text.stream, cases[i].service_count, cases[i].backend_count);
+		(void)fflush(text.stream);
+		start = clock();
+		config = parse_good(text.bytes, text.size);
+		print_message("%u services with %u backends each: %ld ms of CPU time\n",
+			      cases[i].service_count, cases[i].backend_count,
+			      (clock() - start) * 1000 / CLOCKS_PER_SEC);
+		assert_true(clock() - start < CLOCKS_PER_SEC);
+		assert_int_equal(config->service_count, cases[i].service_count);
+		assert_int_equal(config->services[0].backend_count, cases[i].backend_count);
+		assert_round_trip(config);
+		config_free(config);
+		text_close(&text);
+	}
+}
+
+static void refuses_too_many(void **state)
+{
+	static const struct {
+		unsigned int service_count, backend_count;
+		const char *message;
+	} cases[] = {
+		{ SERVICE_COUNT_MAX + 1, 1,
+		  "f:8195: services: the list goes on after 1024: expected no more\n" },
+		{ 1, BACKEND_COUNT_MAX + 1,
+		  "f:16391: backends: the list goes on after 4096: expected no more\n" },
+		{ 2, BACKEND_COUNT_MAX / 2 + 1,
+		  "f:16395: all services together have 4098 backends: expected at most 4096, "
+		  "which this one exceeds\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct text text;
+
+		text_open(&text);
+		large_write(text.stream, cases[i].service_count, cases[i].backend_count);
+		(void)fflush(text.stream);
+		assert_refused(text.bytes, text.size, cases[i].message);
+		text_close(&text);
+	}
+}
+
+/* Files made to keep a parser busy: count times the unit, in so much CPU time. */
+static void hostile_files_are_given_up(void **state)
+{
+	static const struct {
+		const char *name, *head, *unit, *reason;
+	} cases[] = {
+		{ "brackets", "", "[", "brackets are nested too deep" },
+		{ "braces", "", "{a: ", "brackets are nested too deep" },
+		{ "dashes", "", "- ", "there are too many values" },
+		{ "values", "", "- 1\n", "there are too many values" },
+		{ "anchors", "", "- &%u 1\n", "there are too many anchors" },
+		{ "aliases", "- &a 1\n", "- *a\n", "there are too many aliases" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config = NULL;
+		struct text text, errors;
+		clock_t start;
+
+		print_message("case: %s\n", cases[i].name);
+		text_open(&text);
+		text_open(&errors);
+		(void)fputs(cases[i].head, text.stream);
+		for (unsigned int j = 0; j < 1000 * 1000; j++)
+			if (strchr(cases[i].unit, '%'))
+				(void)fprintf(text.stream, "- &%u 1\n", j);
+			else
+				(void)fputs(cases[i].unit, text.stream);
+		(void)fflush(text.stream);
+		start = clock();
+		assert_int_equal(config_parse("f", text.bytes,
+					      text.size < CONFIG_SIZE_MAX_BYTES
+						      ? text.size
+						      : CONFIG_SIZE_MAX_BYTES,
+					      errors.stream, &config),
+				 -EINVAL);
+		assert_true(clock() - start < 10 * CLOCKS_PER_SEC);
+		(void)fflush(errors.stream);
+		assert_non_null(strstr(errors.bytes, cases[i].reason));
+		text_close(&text);
+		text_close(&errors);
+	}
+}
+
+/* 1024 services that are one alias, of 4096 backends that are another. */
+static void aliases_do_not_multiply(void **state)
+{
+	struct config *config = NULL;
+	struct text text, errors;
+	clock_t start;
+
+	(void)state;
+	text_open(&text);
+	text_open(&errors);
+	(void)fputs("interfaces: [eth0]\nservices:\n  - &s\n    name: s\n"
+		    "    addresses: [192.0.2.1]\n    port: 443\n    backends:\n"
+		    "      - &b { name: b, addresses: [10.0.0.1] }\n",
+		    text.stream);
+	for (unsigned int i = 1; i < BACKEND_COUNT_MAX; i++)
+		(void)fputs("      - *b\n", text.stream);
+	for (unsigned int i = 1; i < SERVICE_COUNT_MAX; i++)
+		(void)fputs("  - *s\n", text.stream);
+	(void)fflush(text.stream);
+	start = clock();
+	assert_int_equal(config_parse("f", text.bytes, text.size, errors.stream, &config), -EINVAL);
+	assert_true(clock() - start < 10 * CLOCKS_PER_SEC);
+	(void)fflush(errors.stream);
+	assert_non_null(strstr(errors.bytes, "aliases counted at each use"));
+	text_close(&text);
+	text_close(&errors);
+}
+
+static void size_limit_is_exact(void **state)
+{
+	const char start[] = WITH("", "", "");
+	char *text = malloc(CONFIG_SIZE_MAX_BYTES + 1);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '#', CONFIG_SIZE_MAX_BYTES + 1);
+	memcpy(text, start, strlen(start));
+	config_free(parse_good(text, CONFIG_SIZE_MAX_BYTES));
+	assert_refused(text, CONFIG_SIZE_MAX_BYTES + 1,
+		       "f:1: the file is too long: expected at most 8388608 bytes\n");
+	free(text);
+}
+
+static void says_why_a_file_cannot_be_read(void **state)
+{
+	static const struct {
+		const char *path, *message;
+		int err;
+	} cases[] = {
+		{ "tests/golden/no-such.yaml",
+		  "tests/golden/no-such.yaml:1: cannot read the file: No such file or directory: "
+		  "expected a readable one\n",
+		  -ENOENT },
+		{ "tests/golden",
+		  "tests/golden:1: cannot read the file: Is a directory: expected a readable "
+		  "one\n",
+		  -EISDIR },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config = NULL;
+		struct text errors;
+
+		text_open(&errors);
+		assert_int_equal(config_load(cases[i].path, errors.stream, &config), cases[i].err);
+		(void)fflush(errors.stream);
+		assert_string_equal(errors.bytes, cases[i].message);
+		assert_null(config);
+		text_close(&errors);
+	}
+}
+
+/* Every key with its type and its default; no key of every_key[] is left out. */
+static void help_tells_all(void **state)
+{
+	static const char *const lines[] = {
+		"interfaces: a list of 1 to 8 mappings or names alone; required\n",
+		"  name: an interface's name of at most 15 characters; required\n",
+		"  mode: auto, zero-copy, copy or generic; default auto\n",
+		"queues: a number from 1 to 64; default all\n",
+		"cpus: a list of 1 to 64, each a number from 0 to 1023; default not pinned\n",
+		"hash_key: 32 hexadecimal digits; default ",
+		"control_socket: an absolute path of at most 107 bytes; default /run/ringway/",
+		"limits: a mapping\n",
+		"  frames: a number from 256 to 1048576 frames; default the smallest power of ",
+		"  frame_size: a power of two from 2048 to 4096 bytes; default 2048\n",
+		"  ring_size: a power of two from 64 to 32768 entries; default 2048\n",
+		"services: a list of 1 to 1024 mappings; required\n",
+		"  addresses: a list of 1 to 2, each a unicast address, at most one of IPv4 ",
+		"  port: a number from 1 to 65535; required\n",
+		"  protocol: quic or udp; default quic\n",
+		"  mode: nat; default nat\n",
+		"  idle_timeout: a duration in s, m or h from 1s to 24h; default 30s\n",
+		"  backends: a list of 1 to 4096 mappings; required\n",
+		"    name: a name of at most 63 letters, digits, '.', '_' and '-'; required\n",
+		"    port: a number from 1 to 65535; default the port of the service\n",
+		"    weight: a number from 0 to 1000; default 1\n",
+	};
+	struct text plain, scdoc;
+
+	(void)state;
+	text_open(&plain);
+	text_open(&scdoc);
+	config_help(plain.stream, false);
+	config_help(scdoc.stream, true);
+	(void)fflush(plain.stream);
+	(void)fflush(scdoc.stream);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		print_message("case: %.*s\n", (int)strcspn(lines[i], "\n"), lines[i]);
+		assert_non_null(strstr(plain.bytes, lines[i]));
+	}
+	assert_non_null(strstr(scdoc.bytes, "\n*hash\\_key*: 32 hexadecimal digits; default "));
+	assert_non_null(strstr(scdoc.bytes, "\n\t\t*weight*: a number from 0 to 1000; default 1\n"
+					    "\t\t\tShare of new connections"));
+	text_close(&plain);
+	text_close(&scdoc);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(fills_defaults),
+		cmocka_unit_test(reads_every_key),
+		cmocka_unit_test(sizes_frames),
+		cmocka_unit_test(refuses_with_line_and_reason),
+		cmocka_unit_test(samples_are_good_and_round_trip),
+		cmocka_unit_test(prefixes_do_no_harm),
+		cmocka_unit_test(large_files_load_at_once),
+		cmocka_unit_test(refuses_too_many),
+		cmocka_unit_test(hostile_files_are_given_up),
+		cmocka_unit_test(aliases_do_not_multiply),
+		cmocka_unit_test(size_limit_is_exact),
+		cmocka_unit_test(says_why_a_file_cannot_be_read),
+		cmocka_unit_test(help_tells_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

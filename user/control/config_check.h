@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* config_check.h - what the values of a configuration must be to each other. */
+#ifndef RINGWAY_CONTROL_CONFIG_CHECK_H
+#define RINGWAY_CONTROL_CONFIG_CHECK_H
+
+#include "control/config.h"
+#include "control/schema.h"
+
+/* Fill the defaults that depend on other values, then add a mistake to the reader
+ * for whatever does not fit together. Values that are mistaken by themselves are
+ * left out, so that one slip is one message. 0 or -ENOMEM. Control. */
+int config_check(struct config *config, struct schema_reader *reader);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* config_value.h - the kinds of value that only ringway's configuration has. */
+#ifndef RINGWAY_CONTROL_CONFIG_VALUE_H
+#define RINGWAY_CONTROL_CONFIG_VALUE_H
+
+#include "control/schema.h"
+
+extern const struct schema_scalar config_value_name;	  /* of a service or backend: char[] */
+extern const struct schema_scalar config_value_interface; /* char[IFNAMSIZ] */
+extern const struct schema_scalar config_value_path;	  /* char[] */
+extern const struct schema_scalar config_value_addresses; /* items of a table_endpoint */
+extern const struct schema_scalar config_value_hash_key;  /* of a struct config */
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* schema_scalar.c - the kinds of value that any schema may use. */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "control/schema.h"
+#include "util/number.h"
+
+#define DIGITS "0123456789"
+
+static const char *number_complaint(const struct schema_field *field, const char *text,
+				    uint64_t *ret_number)
+{
+	if (number_parse(text, field->minimum, field->maximum, ret_number))
+		return NULL;
+	return strspn(text, DIGITS) == strlen(text) ? "is out of range"
+						    : "is not a whole decimal number";
+}
+
+static void number_store(const struct schema_field *field, uint64_t number, void *value)
+{
+	const uint16_t narrow = (uint16_t)number;
+	const uint32_t wide = (uint32_t)number;
+
+	assert(field->size == sizeof(narrow) || field->size == sizeof(wide));
+	if (field->size == sizeof(narrow))
+		memcpy(value, &narrow, sizeof(narrow));
+	else
+		memcpy(value, &wide, sizeof(wide));
+}
+
+static uint64_t number_fetch(const struct schema_field *field, const void *value)
+{
+	uint16_t narrow;
+	uint32_t wide;
+
+	if (field->size == sizeof(narrow)) {
+		memcpy(&narrow, value, sizeof(narrow));
+		return narrow;
+	}
+	memcpy(&wide, value, sizeof(wide));
+	return wide;
+}
+
+static const char *number_read(const struct schema_field *field, const char *text, void *value)
+{
+	uint64_t number;
+	const char *complaint = number_complaint(field, text, &number);
+
+	if (!complaint)
+		number_store(field, number, value);
+	return complaint;
+}
+
+/* Zero below the minimum is what an absent key without fallback leaves. */
+static bool number_format(const struct schema_field *field, const void *value, char *text,
+			  size_t text_size)
+{
+	uint64_t number = number_fetch(field, value);
+
+	(void)snprintf(text, text_size, "%" PRIu64, number);
+	return number >= field->minimum;
+}
+
+static void range_describe(const char *what, const struct schema_field *field, char *text,
+			   size_t text_size)
+{
+	(void)snprintf(text, text_size, "%s from %" PRIu64 " to %" PRIu64 "%s%s", what,
+		       field->minimum, field->maximum, field->unit ? " " : "",
+		       field->unit ? field->unit : "");
+}
+
+static void number_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	range_describe("a number", field, text, text_size);
+}
+
+const struct schema_scalar schema_number = {
+	.parse = number_read,
+	.format = number_format,
+	.describe = number_describe,
+};
+
+static const char *power_of_two_read(const struct schema_field *field, const char *text,
+				     void *value)
+{
+	uint64_t number;
+	const char *complaint = number_complaint(field, text, &number);
+
+	if (!complaint && (number & (number - 1)) != 0)
+		complaint = "is not a power of two";
+	if (!complaint)
+		number_store(field, number, value);
+	return complaint;
+}
+
+static void power_of_two_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	range_describe("a power of two", field, text, text_size);
+}
+
+const struct schema_scalar schema_power_of_two = {
+	.parse = power_of_two_read,
+	.format = number_format,
+	.describe = power_of_two_describe,
+};
+
+static const char *port_read(const struct schema_field *field, const char *text, void *value)
+{
+	uint64_t number;
+	const char *complaint = number_complaint(field, text, &number);
+
+	if (!complaint)
+		number_store(field, htons((uint16_t)number), value);
+	return complaint;
+}
+
+static bool port_format(const struct schema_field *field, const void *value, char *text,
+			size_t text_size)
+{
+	uint16_t port = ntohs((uint16_t)number_fetch(field, value));
+
+	(void)snprintf(text, text_size, "%" PRIu16, port);
+	return port > 0;
+}
+
+const struct schema_scalar schema_port = {
+	.parse = port_read,
+	.format = port_format,
+	.describe = number_describe,
+};
+
+/* Largest first: a duration is written with the first that divides it. */
+static const struct {
+	char letter;
+	uint32_t seconds;
+} duration_units[] = { { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+
+#define DURATION_UNIT_COUNT (sizeof(duration_units) / sizeof(duration_units[0]))
+
+static void duration_print(uint64_t seconds, char *text, size_t text_size)
+{
+	size_t unit = 0;
+
+	while (seconds % duration_units[unit].seconds != 0)
+		unit++;
+	(void)snprintf(text, text_size, "%" PRIu64 "%c", seconds / duration_units[unit].seconds,
+		       duration_units[unit].letter);
+}
+
+static const char *duration_read(const struct schema_field *field, const char *text, void *value)
+{
+	char digits[12] = "";
+	size_t len = strspn(text, DIGITS);
+	uint64_t number;
+
+	for (size_t i = 0; i < DURATION_UNIT_COUNT; i++) {
+		if (len == 0 || text[len] != duration_units[i].letter || text[len + 1] != 0)
+			continue;
+		if (len >= sizeof(digits))
+			return "is out of range";
+		memcpy(digits, text, len);
+		if (!number_parse(digits, 0, UINT64_MAX, &number))
+			return "is out of range";
+		number *= duration_units[i].seconds;
+		if (number < field->minimum || number > field->maximum)
+			return "is out of range";
+		number_store(field, number, value);
+		return NULL;
+	}
+	return "is not a whole number with a unit";
+}
+
+static bool duration_format(const struct schema_field *field, const void *value, char *text,
+			    size_t text_size)
+{
+	duration_print(number_fetch(field, value), text, text_size);
+	return number_fetch(field, value) >= field->minimum;
+}
+
+static void duration_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	char minimum[24], maximum[24];
+
+	duration_print(field->minimum, minimum, sizeof(minimum));
+	duration_print(field->maximum, maximum, sizeof(maximum));
+	(void)snprintf(text, text_size, "a duration in s, m or h from %s to %s", minimum, maximum);
+}
+
+const struct schema_scalar schema_duration = {
+	.parse = duration_read,
+	.format = duration_format,
+	.describe = duration_describe,
+};
+
+static const char *choice_read(const struct schema_field *field, const char *text, void *value)
+{
+	for (size_t i = 0; field->choices[i]; i++) {
+		if (strcmp(field->choices[i], text) != 0)
+			continue;
+		number_store(field, i, value);
+		return NULL;
+	}
+	return "is unknown";
+}
+
+static bool choice_format(const struct schema_field *field, const void *value, char *text,
+			  size_t text_size)
+{
+	(void)snprintf(text, text_size, "%s", field->choices[number_fetch(field, value)]);
+	return true;
+}
+
+static void choice_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; field->choices[i] && len < text_size; i++) {
+		const char *separator = field->choices[i + 1] ? ", " : " or ";
+
+		len += (size_t)snprintf(text + len, text_size - len, "%s%s",
+					i == 0 ? "" : separator, field->choices[i]);
+	}
+}
+
+const struct schema_scalar schema_choice = {
+	.parse = choice_read,
+	.format = choice_format,
+	.describe = choice_describe,
+};
