@@ -250,7 +250,7 @@ static void sizes_frames(void **state)
 		{ "a", 2048, 8192 },
 		{ "a, b", 2048, 16384 },
 		{ "a, b, c", 2048, 32768 },
-		{ "a, b, c, d, e, f, g, h", 32768, 1048576 },
+		{ "a, b, c, d, e, f, g, h", 8192, 262144 },
 	};
 	char text[512];
 
@@ -565,7 +565,7 @@ static void help_tells_all(void **state)
 		"limits: a mapping\n",
 		"  frames: a number from 256 to 1048576 frames; default the smallest power of ",
 		"  frame_size: a power of two from 2048 to 4096 bytes; default 2048\n",
-		"  ring_size: a power of two from 64 to 32768 entries; default 2048\n",
+		"  ring_size: a power of two from 64 to 8192 entries; default 2048\n",
 		"services: a list of 1 to 1024 mappings; required\n",
 		"  addresses: a list of 1 to 2, each a unicast address, at most one of IPv4 ",
 		"  port: a number from 1 to 65535; required\n",

@@ -29,6 +29,8 @@ static const char *const mode_names[] = {
 	NULL,
 };
 
+static const char *const answer_names[] = { [false] = "no", [true] = "yes", NULL };
+
 static const char *const protocol_names[] = {
 	[CONFIG_PROTOCOL_QUIC] = "quic",
 	[CONFIG_PROTOCOL_UDP] = "udp",
@@ -58,6 +60,17 @@ static const struct schema_field interface_fields[] = {
 			   "copy works with native XDP, generic with every interface. auto takes "
 			   "the best that there is.",
 	},
+	{
+		.key = "clients",
+		AT(config_interface, clients),
+		.scalar = &schema_choice,
+		.choices = answer_names,
+		.fallback = "yes",
+		.meaning =
+			"Are clients reached through it too? Then what claims to come from a "
+			"backend must bear the MAC address of that backend's next hop. no: there "
+			"are only backends behind it, and they may answer through any router.",
+	},
 	{ .key = NULL },
 };
 
@@ -67,7 +80,7 @@ static const struct schema_field limits_fields[] = {
 		LIMIT(frames),
 		.scalar = &schema_number,
 		.minimum = 256,
-		.maximum = 1 << 20,
+		.maximum = FRAME_COUNT_MAX,
 		.unit = "frames",
 		.fallback_note = "the smallest power of two that suffices",
 		.meaning =
@@ -89,8 +102,8 @@ static const struct schema_field limits_fields[] = {
 		.key = "ring_size",
 		LIMIT(ring_size),
 		.scalar = &schema_power_of_two,
-		.minimum = 64,
-		.maximum = 32768,
+		.minimum = RING_SIZE_MIN,
+		.maximum = RING_SIZE_MAX,
 		.unit = "entries",
 		.fallback = "2048",
 		.meaning = "Frames that each queue of an interface holds, either way.",

@@ -21,27 +21,21 @@ static const char *number_complaint(const struct schema_field *field, const char
 
 static void number_store(const struct schema_field *field, uint64_t number, void *value)
 {
-	const uint16_t narrow = (uint16_t)number;
-	const uint32_t wide = (uint32_t)number;
-
-	assert(field->size == sizeof(narrow) || field->size == sizeof(wide));
-	if (field->size == sizeof(narrow))
-		memcpy(value, &narrow, sizeof(narrow));
-	else
-		memcpy(value, &wide, sizeof(wide));
+	switch (field->size) {
+	case 1: *(uint8_t *)value = (uint8_t)number; break;
+	case 2: *(uint16_t *)value = (uint16_t)number; break;
+	case 4: *(uint32_t *)value = (uint32_t)number; break;
+	default: assert(!"a number of that size");
+	}
 }
 
 static uint64_t number_fetch(const struct schema_field *field, const void *value)
 {
-	uint16_t narrow;
-	uint32_t wide;
-
-	if (field->size == sizeof(narrow)) {
-		memcpy(&narrow, value, sizeof(narrow));
-		return narrow;
+	switch (field->size) {
+	case 1: return *(const uint8_t *)value;
+	case 2: return *(const uint16_t *)value;
+	default: return *(const uint32_t *)value;
 	}
-	memcpy(&wide, value, sizeof(wide));
-	return wide;
 }
 
 static const char *number_read(const struct schema_field *field, const char *text, void *value)
