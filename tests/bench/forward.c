@@ -16,9 +16,9 @@
 #include "util/clock.h"
 #include "util/options.h"
 
-#define CHUNK_SIZE 2048
-#define HEADROOM   256
-#define POOL_COUNT 4096
+#define CHUNK_SIZE     2048
+#define HEADROOM       256
+#define POOL_COUNT     4096
 #define HUGE_PAGE_SIZE (2 << 20)
 
 static struct {
