@@ -96,6 +96,8 @@ static void reads_queues_without_channels(void **state)
 	assert_string_equal(link.driver, "tun");
 }
 
+#define LONG_NAME "a-name-of-64-bytes-is-longer-than-any-interface-of-linux-has-it-"
+
 static void refuses_links_in_sentences(void **state)
 {
 	static const struct {
@@ -111,11 +113,15 @@ static void refuses_links_in_sentences(void **state)
 		  "rwtun has no MAC address: ringway needs an Ethernet interface" },
 		{ "name too long", "true", "a-name-of-16-bytes", -ERANGE,
 		  "cannot read the state of a-name-of-16-bytes: Numerical result out of range" },
+		{ "name longer than a question", "true", LONG_NAME LONG_NAME LONG_NAME LONG_NAME,
+		  -ENAMETOOLONG,
+		  "cannot read the state of " LONG_NAME LONG_NAME LONG_NAME LONG_NAME
+		  ": File name too long" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct host_link link = { .ifindex = 4711 };
-		char error[256] = "";
+		char error[512] = "";
 
 		print_message("case: %s\n", cases[i].name);
 		netns_run((struct netns *)*state, "%s", cases[i].command);

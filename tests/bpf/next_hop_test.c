@@ -368,6 +368,22 @@ static void follows_the_link(void **state)
 	expect_soon(fixture, 0, NEXT_HOP_NO_ROUTE, NULL, NULL, NULL);
 }
 
+/* The kernel does not tell that a link takes its IPv4 routes along: the event of the link itself
+ * must do. */
+static void follows_a_link_without_ipv6(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct netns *netns = &fixture->netns;
+
+	netns_run(netns, "echo 1 > /proc/sys/net/ipv6/conf/rw1/disable_ipv6 && "
+			 "ip route add 10.7.0.0/24 via 10.0.1.2");
+	watch(fixture, 0, "10.7.0.1");
+	expect_soon(fixture, 0, NEXT_HOP_RESOLVED, "rw1", "10.0.1.2", mac_peer1);
+	netns_run(netns, "ip link set rw1 down");
+	read_events(fixture);
+	expect(fixture, 0, NEXT_HOP_NO_ROUTE, NULL, NULL, NULL);
+}
+
 static void keeps_what_is_used_from_going_stale(void **state)
 {
 	static const char is_stale[] = "ip neighbour show nud stale | grep -q '10.0.0.8 '";
@@ -503,6 +519,7 @@ int main(void)
 		TEST(follows_the_route),
 		TEST(follows_a_nexthop_object),
 		TEST(follows_the_link),
+		TEST(follows_a_link_without_ipv6),
 		TEST(keeps_what_is_used_from_going_stale),
 		TEST(follows_a_thousand),
 		TEST(catches_up_after_lost_events),

@@ -157,8 +157,9 @@ int host_link_read(const char *ifname, struct host_link *ret_link, char *error, 
 
 	if (!err) {
 		(void)netlink_begin(&message, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
-		mnl_attr_put_strz(&message.header, IFLA_IFNAME, ifname);
-		err = netlink_ask(netlink, &message, read_link, &answer);
+		err = -ENAMETOOLONG;
+		if (mnl_attr_put_strz_check(&message.header, sizeof(message), IFLA_IFNAME, ifname))
+			err = netlink_ask(netlink, &message, read_link, &answer);
 		netlink_close(netlink);
 	}
 	if (err == -ENODEV)
