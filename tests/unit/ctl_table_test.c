@@ -139,25 +139,21 @@ static void backends(void **state)
 	"'posted':128,'outstanding':0},'ports':[" PORT("ext", "zero-copy", n,                \
 						       lost) "," PORT("int", "copy", n, 0) "]}"
 
-static const char quiet_stats[] = "{'workers':[" WORKER(
-	0, 1, 10, 0, 1000000000, 0) "],"
-				    "'xdp':{'xdp_service':0,'xdp_pass_not_ip':0},"
-				    "'totals':{'received':10,'sent':10,'forwarded':10,"
-				    "'dropped':{'malformed':0,'not_ours':0,'tx_full':0}}}";
+#define STATS(workers, xdp, n, drops)                                                          \
+	"{'workers':[" workers "],'xdp':{" xdp "},'totals':{'received':" #n ",'sent':" #n      \
+	",'forwarded':" #n ",'dropped':{'malformed':" #drops ",'not_ours':0,'tx_full':" #drops \
+	"}}}"
 
-static const char first_stats[] = "{'workers':[" WORKER(0, 1, 1000, 1, 1000000000, 0) "," WORKER(
-	1, null, 20, 2, 5000000,
-	3) "],"
-	   "'xdp':{'xdp_service':1010,'xdp_pass_not_ip':0,'xdp_of_tomorrow':4},"
-	   "'totals':{'received':1020,'sent':1020,'forwarded':1020,"
-	   "'dropped':{'malformed':3,'not_ours':0,'tx_full':3}}}";
+static const char quiet_stats[] =
+	STATS(WORKER(0, 1, 10, 0, 1000000000, 0), "'xdp_service':0,'xdp_pass_not_ip':0", 10, 0);
 
-static const char second_stats[] = "{'workers':[" WORKER(0, 1, 501000, 6, 1250000000, 0) "," WORKER(
-	1, null, 10, 7, 5000000,
-	8) "],"
-	   "'xdp':{'xdp_service':501010,'xdp_pass_not_ip':2,'xdp_of_tomorrow':4},"
-	   "'totals':{'received':501020,'sent':501020,'forwarded':501020,"
-	   "'dropped':{'malformed':13,'not_ours':0,'tx_full':13}}}";
+static const char first_stats[] =
+	STATS(WORKER(0, 1, 1000, 1, 1000000000, 0) "," WORKER(1, null, 20, 2, 5000000, 3),
+	      "'xdp_service':1010,'xdp_pass_not_ip':0,'xdp_of_tomorrow':4", 1020, 3);
+
+static const char second_stats[] =
+	STATS(WORKER(0, 1, 501000, 6, 1250000000, 0) "," WORKER(1, null, 10, 7, 5000000, 8),
+	      "'xdp_service':501010,'xdp_pass_not_ip':2,'xdp_of_tomorrow':4", 501020, 13);
 
 static void stats(void **state)
 {

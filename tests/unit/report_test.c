@@ -38,9 +38,9 @@ static struct worker workers[2];
 static struct io ios[2];
 static struct attach attach;
 static struct config config;
-static struct config_backend web_backends[2], dns_backend;
-static struct config_service services[2];
-static struct daemon_backend backends[3];
+static struct config_backend web_backends[2], dns_backend, ntp_backend;
+static struct config_service services[3];
+static struct daemon_backend backends[4];
 static struct daemon fixture;
 
 const struct worker_stats *worker_stats(const struct worker *worker)
@@ -84,7 +84,7 @@ static void config_fill(void)
 		.cpus = { 3 },
 		.cpu_count = 1,
 		.services = services,
-		.service_count = 2,
+		.service_count = 3,
 	};
 	services[0] = (struct config_service){
 		.name = "web",
@@ -98,13 +98,22 @@ static void config_fill(void)
 		.backends = &dns_backend,
 		.backend_count = 1,
 	};
+	services[2] = (struct config_service){
+		.name = "ntp",
+		.protocol = CONFIG_PROTOCOL_UDP,
+		.backends = &ntp_backend,
+		.backend_count = 1,
+	};
 	web_backends[0] = (struct config_backend){ .name = "a", .weight = 100 };
 	web_backends[1] = (struct config_backend){ .name = "b", .weight = 0 };
 	dns_backend = (struct config_backend){ .name = "a", .weight = 1 };
+	ntp_backend = (struct config_backend){ .name = "a", .weight = 1000 };
 	endpoint_set(&services[0].endpoint, "192.0.2.1", "2001:db8::1", 443);
 	endpoint_set(&services[1].endpoint, "192.0.2.2", NULL, 53);
 	endpoint_set(&web_backends[0].endpoint, "10.0.0.1", "fd00::1", 4433);
 	endpoint_set(&web_backends[1].endpoint, "10.0.0.2", NULL, 4433);
+	endpoint_set(&services[2].endpoint, NULL, "2001:db8::3", 123);
+	endpoint_set(&ntp_backend.endpoint, NULL, "fd00::3", 123);
 	endpoint_set(&dns_backend.endpoint, "10.0.1.1", NULL, 5353);
 }
 
@@ -121,6 +130,7 @@ static void next_hops_fill(void)
 	backends[1] =
 		(struct daemon_backend){ .service = &services[0], .config = &web_backends[1] };
 	backends[2] = (struct daemon_backend){ .service = &services[1], .config = &dns_backend };
+	backends[3] = (struct daemon_backend){ .service = &services[2], .config = &ntp_backend };
 	(void)address_parse("10.0.0.254", resolved.gateway);
 	backends[0].next_hop[FAMILY_IPV4] = resolved;
 	(void)address_parse("fe80::1", resolved.gateway);
@@ -148,7 +158,7 @@ static void worker_fill(struct worker *worker, uint64_t base)
 	worker->forward.new_connections = base + 9;
 	for (uint64_t i = 0; i < DROP_REASON_COUNT; i++)
 		worker->forward.dropped[i] = base + 10 + i;
-	for (uint64_t slot = 0; slot < 3; slot++)
+	for (uint64_t slot = 0; slot < 4; slot++)
 		worker->forward.backends[slot] = (struct backend_traffic){
 			.out = { base + 100 * slot + 20, base + 100 * slot + 21 },
 			.back = { base + 100 * slot + 22, base + 100 * slot + 23 },
@@ -199,7 +209,7 @@ static int set_up(void **state)
 			   { .ifindex = 12, .driver = "veth", .mtu = 9000 } },
 		.attach = &attach,
 		.backends = backends,
-		.backend_count = 3,
+		.backend_count = 4,
 		.ios = { &ios[0], &ios[1] },
 		.workers = { &workers[0], &workers[1] },
 		.worker_count = 2,
@@ -323,7 +333,11 @@ static void backends_are_summed_over_workers(void **state)
 		"{'service':'dns','backend':'a','slot':2,'addresses':['10.0.1.1'],"
 		"'port':5353,'weight':1,'next_hop':["
 		"{'family':'ipv4','state':'local','interface':null,'mac':null,'gateway':null}],"
-		"'out':{'datagrams':1440,'bytes':1442},'back':{'datagrams':1444,'bytes':1446}}]");
+		"'out':{'datagrams':1440,'bytes':1442},'back':{'datagrams':1444,'bytes':1446}},"
+		"{'service':'ntp','backend':'a','slot':3,'addresses':['fd00::3'],"
+		"'port':123,'weight':1000,'next_hop':["
+		"{'family':'ipv6','state':'no-route','interface':null,'mac':null,'gateway':null}],"
+		"'out':{'datagrams':1640,'bytes':1642},'back':{'datagrams':1644,'bytes':1646}}]");
 }
 
 static void services_are_summed_over_backends(void **state)
@@ -335,7 +349,10 @@ static void services_are_summed_over_backends(void **state)
 		"'out':{'datagrams':2280,'bytes':2284},'back':{'datagrams':2288,'bytes':2292}},"
 		"{'service':'dns','addresses':['192.0.2.2'],'port':53,"
 		"'protocol':'udp','mode':'nat','backends':1,"
-		"'out':{'datagrams':1440,'bytes':1442},'back':{'datagrams':1444,'bytes':1446}}]");
+		"'out':{'datagrams':1440,'bytes':1442},'back':{'datagrams':1444,'bytes':1446}},"
+		"{'service':'ntp','addresses':['2001:db8::3'],'port':123,"
+		"'protocol':'udp','mode':'nat','backends':1,"
+		"'out':{'datagrams':1640,'bytes':1642},'back':{'datagrams':1644,'bytes':1646}}]");
 }
 
 static void status_describes_the_daemon(void **state)
@@ -355,7 +372,7 @@ static void status_describes_the_daemon(void **state)
 			    "{'interface':'int','ifindex':12,'driver':'veth','mtu':9000,'queues':["
 			    "{'queue':0,'worker':0,'cpu':3,'mode':'copy'},"
 			    "{'queue':1,'worker':1,'cpu':3,'mode':'copy'}]}],"
-			    "'services':2,'backends':3,'backends_resolved':1}");
+			    "'services':3,'backends':4,'backends_resolved':1}");
 }
 
 /* One address of two is not enough. */

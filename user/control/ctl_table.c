@@ -36,10 +36,8 @@ static json_t *status_rows(json_t *status)
 	json_t *rows = json_array(), *interface, *queue;
 	size_t i, j;
 
-	json_array_foreach(json_object_get(status, "interfaces"), i, interface)
-	{
-		json_array_foreach(json_object_get(interface, "queues"), j, queue)
-		{
+	json_array_foreach (json_object_get(status, "interfaces"), i, interface) {
+		json_array_foreach (json_object_get(interface, "queues"), j, queue) {
 			json_t *row = json_copy(interface);
 
 			if (json_object_update(row, queue)) {
@@ -108,17 +106,15 @@ static json_t *next_hops_text(json_t *hops)
 	json_t *hop;
 	size_t i;
 
-	json_array_foreach(hops, i, hop)
-	{
+	json_array_foreach (hops, i, hop) {
 		const char *ifname = json_string_value(json_object_get(hop, "interface"));
 		const char *mac = json_string_value(json_object_get(hop, "mac"));
 		const char *state = json_string_value(json_object_get(hop, "state"));
+		const char *known = mac ? mac : state;
 		char one[128];
 
 		(void)snprintf(one, sizeof(one), "%s%s%s", ifname ? ifname : "", ifname ? " " : "",
-			       mac     ? mac
-			       : state ? state
-				       : "");
+			       known ? known : "");
 		text_table_append(text, one);
 	}
 	return json_string(text);
@@ -129,8 +125,7 @@ static json_t *backend_rows(json_t *backends)
 	json_t *rows = json_array(), *backend;
 	size_t i;
 
-	json_array_foreach(backends, i, backend)
-	{
+	json_array_foreach (backends, i, backend) {
 		json_t *row = json_copy(backend);
 
 		json_build_put(&row, "via", next_hops_text(json_object_get(row, "next_hop")));
@@ -159,8 +154,7 @@ static json_t *queue_rows(json_t *stats)
 	size_t ports = json_array_size(text_table_member(json_array_get(workers, 0), "ports")), i;
 
 	for (size_t port = 0; port < ports; port++) {
-		json_array_foreach(workers, i, worker)
-		{
+		json_array_foreach (workers, i, worker) {
 			json_t *row =
 				json_copy(json_array_get(text_table_member(worker, "ports"), port));
 
@@ -186,8 +180,7 @@ static uint64_t dropped_sum(json_t *dropped)
 	json_t *count;
 	uint64_t sum = 0;
 
-	json_object_foreach(dropped, name, count)
-	{
+	json_object_foreach (dropped, name, count) {
 		sum += (uint64_t)json_integer_value(count);
 	}
 	return sum;
@@ -207,8 +200,7 @@ static json_t *worker_rows(json_t *stats)
 	json_t *rows = json_array(), *workers = json_object_get(stats, "workers"), *worker, *all;
 	size_t i;
 
-	json_array_foreach(workers, i, worker)
-	{
+	json_array_foreach (workers, i, worker) {
 		json_build_append(&rows, worker_row(worker));
 	}
 	if (json_array_size(workers) > 1) {
@@ -286,8 +278,7 @@ static json_t *count_rows(json_t *counts, const struct meaning *meanings)
 	json_t *rows = json_array(), *count;
 	const char *name;
 
-	json_object_foreach(counts, name, count)
-	{
+	json_object_foreach (counts, name, count) {
 		const struct meaning *meaning = meanings;
 
 		while (meaning->name && strcmp(meaning->name, name) != 0)
@@ -313,8 +304,7 @@ static json_t *ring_rows(json_t *stats)
 	json_t *rows = json_array(), *queues = queue_rows(stats), *queue;
 	size_t i;
 
-	json_array_foreach(queues, i, queue)
-	{
+	json_array_foreach (queues, i, queue) {
 		for (const struct meaning *meaning = ring_meanings; meaning->name; meaning++) {
 			json_t *row =
 				count_row(meaning->name, text_table_member(queue, meaning->name),

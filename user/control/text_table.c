@@ -38,8 +38,7 @@ static void value_format(const json_t *value, char *text)
 		text_table_append(text, json_string_value(value));
 	else if (json_is_null(value))
 		text_table_append(text, "-");
-	json_array_foreach(value, i, item)
-	{
+	json_array_foreach (value, i, item) {
 		if (json_is_string(item))
 			text_table_append(text, json_string_value(item));
 	}
