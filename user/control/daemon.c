@@ -162,11 +162,6 @@ static int links_read(struct daemon *daemon, char *error)
 		err = host_link_read(ifnames[i], &daemon->links[i], error, ERROR_SIZE);
 		if (err)
 			return err;
-		if (!daemon->links[i].is_up)
-			return fail(-ENETDOWN, error, ERROR_SIZE,
-				    "interface %s is down or has no carrier: `ip link set dev %s "
-				    "up`, and check what it is connected to",
-				    ifnames[i], ifnames[i]);
 	}
 	count = host_worker_count(ifnames, daemon->links, config->interface_count, config->queues,
 				  error, ERROR_SIZE);
