@@ -9,6 +9,7 @@
 
 #include "control/config_check.h"
 #include "control/config_value.h"
+#include "control/control_socket.h"
 #include "control/schema.h"
 
 #define SIZE_OF(type, member) sizeof(((struct type *)0)->member)
@@ -279,7 +280,7 @@ static const struct schema_field config_fields[] = {
 		.key = "control_socket",
 		AT(config, control_socket),
 		.scalar = &config_value_path,
-		.fallback = "/run/ringway/ringwayd.sock",
+		.fallback = CONTROL_SOCKET_PATH_DEFAULT,
 		.meaning = "Where ringwayctl reaches the daemon.",
 	},
 	{
