@@ -225,7 +225,8 @@ static void metadata_take(struct packet *packet)
 }
 
 /* false: not a frame for the caller. A frame that the kernel did not have is left
- * alone, it is somewhere else; one with a place outside itself goes back. */
+ * alone, it is somewhere else; one with a place outside itself goes back. Our caller
+ * takes each from those posted, so what never was is added first. */
 static bool port_accept(struct io *io, uint32_t index, const struct xdp_desc *desc,
 			struct packet *ret_packet)
 {
@@ -235,9 +236,9 @@ static bool port_accept(struct io *io, uint32_t index, const struct xdp_desc *de
 
 	if (!frames_owned_by(&io->frames, frame, FRAMES_POSTED + index)) {
 		counter_add(&port->stats.rx_invalid, 1);
+		counter_add(&port->stats.posted, 1);
 		return false;
 	}
-	counter_add(&port->stats.posted, (uint64_t)-1);
 	if (offset < sizeof(struct frame_meta) || desc->len > io->frames.frame_size - offset) {
 		counter_add(&port->stats.rx_invalid, 1);
 		frames_give(&io->frames, frame);
@@ -279,6 +280,7 @@ static size_t port_receive(struct io *io, uint32_t index, struct packet *packets
 				&packets[received]))
 			received++;
 	xsk_ring_cons__release(ring, count);
+	counter_add(&port->stats.posted, -(uint64_t)count);
 	counter_add(&port->stats.received, received);
 	return received;
 }
