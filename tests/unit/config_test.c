@@ -269,6 +269,38 @@ static void sizes_frames(void **state)
 	}
 }
 
+static void reads_and_prints_durations(void **state)
+{
+	static const struct {
+		const char *text, *printed;
+		uint32_t seconds;
+	} cases[] = {
+		{ "1s", "1s", 1 },	    { "90s", "90s", 90 },	 { "60s", "1m", 60 },
+		{ "5m", "5m", 300 },	    { "60m", "1h", 3600 },	 { "90m", "90m", 5400 },
+		{ "007h", "7h", 7 * 3600 }, { "24h", "24h", 24 * 3600 }, { "86400s", "24h", 86400 },
+	};
+	char text[512], want[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config *config;
+		struct text printed;
+
+		print_message("case: %s\n", cases[i].text);
+		(void)snprintf(text, sizeof(text), WITH("", "    idle_timeout: %s\n", ""),
+			       cases[i].text);
+		(void)snprintf(want, sizeof(want), "\n    idle_timeout: %s\n", cases[i].printed);
+		config = parse_good(text, strlen(text));
+		assert_int_equal(config->services[0].idle_timeout_s, cases[i].seconds);
+		text_open(&printed);
+		config_print(config, printed.stream);
+		(void)fflush(printed.stream);
+		assert_non_null(strstr(printed.bytes, want));
+		text_close(&printed);
+		config_free(config);
+	}
+}
+
 /* Mistakes that are clearer here than in a file; files are in tests/golden. */
 static void refuses_with_line_and_reason(void **state)
 {
@@ -290,6 +322,22 @@ static void refuses_with_line_and_reason(void **state)
 		{ "a mistaken port is not taken for an absent one",
 		  WITH("", "", "        port: 0\n") "      - { name: b2, addresses: [10.0.0.1] }\n",
 		  "f:9: port: \"0\" is out of range: expected a number from 1 to 65535\n" },
+		{ "a backend before the service that has its address",
+		  WITH("", "", "") "  - name: video\n"
+				   "    addresses: [10.0.0.1]\n"
+				   "    port: 443\n"
+				   "    backends: [{ name: b1, addresses: [10.0.0.2] }]\n",
+		  "f:7: backend \"b1\" of service \"web\": 10.0.0.1 port 443 is already that of "
+		  "service \"video\" on line 9: in nat mode a backend's address and port belong "
+		  "to one service: use another port, or a second address\n" },
+		{ "no family in common is one mistake, not two",
+		  "interfaces: [eth0]\n"
+		  "services:\n"
+		  "  - { name: s, port: 1, addresses: [192.0.2.1], backends: [\n"
+		  "      { name: b, addresses: [\"fd00::1\"] } ] }\n",
+		  "f:4: backend \"b\" has an IPv6 address but service \"s\" has none, so nothing "
+		  "would be sent there: expected it to be removed, or an IPv6 address for the "
+		  "service\n" },
 		{ "a service's mistaken address does not accuse its backends",
 		  "interfaces: [eth0]\n"
 		  "services:\n"
@@ -587,7 +635,7 @@ static void help_tells_all(void **state)
 	(void)fflush(plain.stream);
 	(void)fflush(scdoc.stream);
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		print_message("case: %.*s\n", (int)strcspn(lines[i], "\n"), lines[i]);
+		print_message("case: line %zu\n", i);
 		assert_non_null(strstr(plain.bytes, lines[i]));
 	}
 	assert_non_null(strstr(scdoc.bytes, "\n*hash\\_key*: 32 hexadecimal digits; default "));
@@ -603,6 +651,7 @@ int main(void)
 		cmocka_unit_test(fills_defaults),
 		cmocka_unit_test(reads_every_key),
 		cmocka_unit_test(sizes_frames),
+		cmocka_unit_test(reads_and_prints_durations),
 		cmocka_unit_test(refuses_with_line_and_reason),
 		cmocka_unit_test(samples_are_good_and_round_trip),
 		cmocka_unit_test(prefixes_do_no_harm),

@@ -337,6 +337,8 @@ int config_parse(const char *path, const char *text, size_t size, FILE *errors,
 	*ret_config = config;
 	return 0;
 fail:
+	if (err == -ENOMEM)
+		(void)fprintf(errors, "%s:1: there is not enough memory to read the file\n", path);
 	schema_close(reader);
 	config_free(config);
 	return err;
