@@ -24,18 +24,15 @@ missing() {
 			sed -n 's/^installed //p' | sort)
 }
 
-need_root() {
-	((EUID == 0)) && return
-	echo "scripts/setup.sh: $1: run with sudo" >&2
-	exit 1
-}
-
 install_missing() {
 	local wanted
 
 	mapfile -t wanted < <(missing)
 	((${#wanted[@]} > 0)) || return 0
-	need_root "installing ${wanted[*]} needs root"
+	if ((EUID != 0)); then
+		echo "scripts/setup.sh: installing ${wanted[*]} needs root: run with sudo" >&2
+		return 1
+	fi
 	echo "installing ${wanted[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	# The package lists may be missing or old: fetch them only if it does not work without.
@@ -44,17 +41,9 @@ install_missing() {
 	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null
 }
 
-# libxdp keeps what several XDP programs on one interface share there.
-mount_bpf() {
-	! mountpoint -q /sys/fs/bpf || return 0
-	need_root "mounting /sys/fs/bpf needs root"
-	mount -t bpf bpf /sys/fs/bpf
-}
-
 if ! command -v apt-get >/dev/null; then
 	echo "scripts/setup.sh: no apt-get here; going on, with what these Debian 12 packages have:" >&2
 	printf '  %s\n' "${packages[@]}" >&2
 	exit 0
 fi
 install_missing
-mount_bpf

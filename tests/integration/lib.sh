@@ -28,7 +28,7 @@ check_true() {
 # stats_at_rest FILE: `ringwayctl stats` once two readings agree on every counter of
 # datagrams, so that nothing is in flight.
 stats_at_rest() {
-	wait_for 10 'the counters to rest' stats_rest "$1"
+	wait_for 20 'the counters to rest' stats_rest "$1"
 }
 
 stats_rest() {
@@ -66,7 +66,7 @@ start_echo() {
 }
 
 # echo_flows ADDRESS FLOWS DATAGRAMS: so many sockets of the client each have so
-# many datagrams answered, byte for byte. What is lost is sent again, for 10 s.
+# many datagrams answered, byte for byte. What is lost is sent again, for 20 s.
 echo_flows() {
 	run_in client python3 "$tests_dir/peer.py" udp-client "$1" "$service_port" "$2" "$3"
 }

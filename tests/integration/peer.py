@@ -14,7 +14,7 @@ import sys
 import time
 
 ANSWER_WAIT_S = 0.2
-DEADLINE_S = 10
+DEADLINE_S = 20
 
 
 def udp_server(port):
