@@ -134,8 +134,8 @@ _Static_assert(sizeof(struct load_destination) == 16, "load_destination is BPF m
 
 #define LOAD_STREAM_COUNT_MAX 16
 
-/* How far behind the highest sequence a repetition is still recognised. A power of
- * two: 128 KiB a stream. */
+/* A repetition is recognised until a sequence this much later, or a multiple of it,
+ * has come. A power of two: 128 KiB a stream. */
 #define LOAD_WINDOW 16384
 
 /* One stream's sequence numbers, whole datagrams only. Under the lock, so exact
@@ -146,7 +146,7 @@ struct load_stream {
 	__u64 new;	 /* sequences seen for the first time */
 	__u64 reordered; /* of those: a higher one had come before */
 	__u64 duplicates;
-	__u64 too_late; /* LOAD_WINDOW or more behind: new or not, nobody knows */
+	__u64 too_late; /* new or not: LOAD_WINDOW forgot */
 	__u64 highest;
 	__u64 seen[LOAD_WINDOW]; /* by sequence mod LOAD_WINDOW: the latest one plus 1 */
 };
