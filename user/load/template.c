@@ -130,12 +130,13 @@ static uint16_t datagram_sum(const uint8_t *payload, uint32_t size)
 static uint32_t head_write(const struct load_shape *shape, const struct load_path *path,
 			   uint32_t size, struct load_plan *plan)
 {
-	struct udp_view view = { .ipv4 = NULL };
+	struct udp_view view = { .ip_version = 4 };
 	uint32_t head_len;
 
 	plan->is_ipv6 = !address_is_ipv4(shape->to.addr);
 	if (plan->is_ipv6) {
 		head6_write(shape, path, size, &plan->head.v6);
+		view.ip_version = 6;
 		view.ipv6 = &plan->head.v6.ipv6;
 		view.udp = &plan->head.v6.udp;
 		head_len = sizeof(plan->head.v6);
