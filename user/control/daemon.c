@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -440,6 +441,16 @@ static int table_start(struct daemon *daemon, char *error)
 	return 0;
 }
 
+/* A replay without a key is the same each time; what faces clients is secret. */
+static void hash_key_choose(struct config *config, bool is_replay)
+{
+	if (is_replay || getrandom(config->hash_key, sizeof(config->hash_key), 0) < 0)
+		return;
+	log_warn("no hash_key: a random one is used until the next start, and other nodes choose "
+		 "other backends; add `hash_key: ` and 32 random hex digits, the same on every "
+		 "node");
+}
+
 int daemon_start(struct config *config, const struct daemon_options *options,
 		 struct daemon **ret_daemon)
 {
@@ -456,10 +467,7 @@ int daemon_start(struct config *config, const struct daemon_options *options,
 	daemon->engine = options->engine;
 	(void)clock_gettime(CLOCK_MONOTONIC, &daemon->started);
 	if (!config->has_hash_key)
-		log_warn(
-			"no hash_key: whoever knows ringway can choose a backend; add `hash_key: ` "
-			"and 32 random hex digits, the same on every node");
-
+		hash_key_choose(config, is_replay);
 	if (is_replay)
 		links_invent(daemon);
 	err = is_replay ? 0 : host_check(daemon, error);
