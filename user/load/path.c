@@ -32,11 +32,6 @@ static int link_find(const char *ifname, struct load_path *path, char *error, si
 			    "%s has no MAC address (the loopback, a tunnel): name an Ethernet "
 			    "interface",
 			    ifname);
-	if (!link.is_up)
-		return fail(-ENETDOWN, error, error_size,
-			    "%s is down or has no carrier: `ip link set %s up`, and likewise its "
-			    "other end",
-			    ifname, ifname);
 	path->ifindex = link.ifindex;
 	path->mtu = link.mtu;
 	memcpy(path->source_mac, link.mac, sizeof(link.mac));
