@@ -37,20 +37,33 @@ struct table_port {
 };
 
 struct table_backend {
+	uint16_t slot; /* the backend's for as long as anything remembers it; no two alike */
 	struct table_endpoint endpoint;
-	uint64_t id; /* maglev_member.id */
-	uint16_t weight;
+	uint64_t id;	 /* maglev_member.id */
+	uint16_t weight; /* of new connections; 0: takes none (drained, or down) */
+};
+
+enum table_mode {
+	TABLE_NAT, /* destination rewritten, answers come back through here */
+	TABLE_L2,  /* only MAC addresses change, answers go straight to the client */
 };
 
 struct table_service {
+	uint16_t slot; /* likewise the service's; no two alike */
 	struct table_endpoint endpoint;
+	enum table_mode mode;
 	bool is_quic;
+	bool hash_connection_id;   /* new connections by Connection ID, not by 4-tuple */
+	bool discovers;		   /* ask who owns an unknown Connection ID (TABLE_NAT only) */
+	bool drops_gone;	   /* a removed backend's connections: drop, or give to others */
+	uint8_t connection_id_len; /* of short headers; 0: learn it */
+	uint16_t idle_ticks;	   /* AFFINITY_TICK_MS each: an older entry is forgotten */
+	struct quic_lb *quic_lb;   /* NULL: none; belongs to the table once it is built */
 	const struct table_backend *backends;
 	size_t backend_count;
 };
 
-/* What a table is built from. Slots are counted off in order: services[i] has
- * slot i; the backends of services[0] come first, then those of services[1]. */
+/* What a table is built from. */
 struct table_spec {
 	const struct table_port *ports;
 	size_t port_count; /* 1..PORT_COUNT_MAX */
@@ -74,15 +87,22 @@ struct target {
 	uint16_t delta_addr_back;
 	uint16_t delta_back;
 	uint16_t service_slot;
-	bool present;
-	uint8_t pad[5];
+	bool present;	  /* has this address family */
+	bool accepts_new; /* neither drained nor down */
+	uint8_t mode;	  /* enum table_mode */
+	uint8_t pad[3];
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct target) == 64, "one cache line a decision");
 
 /* The hot part of a service. */
 struct service {
-	const struct maglev *maglev[FAMILY_COUNT]; /* of backend slots; never NULL */
-	bool is_quic;
+	const struct maglev *maglev[FAMILY_COUNT]; /* of backend slots; NULL: no such service */
+	struct quic_lb *quic_lb;		   /* NULL: none */
+	const uint16_t *backends;		   /* slots, backend_count of them */
+	uint16_t backend_count;
+	uint16_t idle_ticks;
+	uint8_t connection_id_len;
+	bool is_quic, is_nat, hash_connection_id, discovers, drops_gone;
 };
 
 /* One entry of the tables by which userspace classifies for itself. */
@@ -103,9 +123,10 @@ struct table {
 	uint32_t port_count, service_count, backend_count;
 };
 
-/* 0 and *ret_table is the caller's (table_free); or, *ret_table untouched,
- * -EINVAL (a count out of bounds, two backends with one id in a service, one
- * (address, port) twice), -ENOMEM. No next hop is known yet. Control. */
+/* 0 and *ret_table is the caller's (table_free), and so is every quic_lb of spec;
+ * or, nothing taken and *ret_table untouched, -EINVAL (a count or slot out of
+ * bounds, a slot twice, two backends with one id in a service, one (address, port)
+ * twice in TABLE_NAT), -ENOMEM. No next hop is known yet. Control. */
 int table_build(const struct table_spec *spec, struct table **ret_table);
 
 /* NULL is a no-op. No worker may still hold it. */
