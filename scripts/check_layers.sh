@@ -109,7 +109,7 @@ check_core_calls() {
 # The loop of a worker and what it does between two bursts, in the source: in the
 # object, the compiler has mixed them with the start of the thread.
 loop_calls='if|for|while|switch|return|sizeof|__atomic_[a-z_]+|urcu_qsbr_[a-z_]+'
-loop_calls+='|rx|tx|release|wait|forward_burst|counter_add|clock_ns|worker_[a-z_]+'
+loop_calls+='|rx|tx|release|take|wait|forward_burst|counter_add|clock_ns|worker_[a-z_]+'
 
 check_loop_calls() {
 	local file=user/dataplane/worker.c number call count=0

@@ -57,4 +57,30 @@
 /* Neighbour solicitations that XDP may have waiting for the control thread. */
 #define NEIGHBOUR_WANTED_COUNT_MAX 256
 
+/* Buckets of a guard: source prefixes that share one are few. A power of two. */
+#define GUARD_PREFIX_COUNT 4096
+
+/* New entries that one source prefix, and all together, may make a second on one
+ * worker before their clients have shown that they hear the server. */
+#define UNPROVEN_PER_PREFIX_PER_S 10000
+#define UNPROVEN_PER_S		  1000000
+
+/* Connection IDs learned from the client on one 4-tuple in a minute. */
+#define CIDS_PER_TUPLE_PER_MINUTE 8
+
+/* Connection ID lengths that a service's servers may use; the most used first. */
+#define CID_LENGTH_COUNT_MAX 4
+
+/* Shorter ones, chosen by servers that know nothing of each other, would meet. */
+#define CID_LEARN_LEN_MIN 4
+
+/* Owners sought at one time, over all workers. A power of two. */
+#define DISCOVERY_COUNT 4096
+
+/* Copies of one datagram, and copies a second for a source prefix and for all, on
+ * one worker. */
+#define DISCOVERY_COPIES_MAX	    64
+#define DISCOVERY_PER_PREFIX_PER_S  1000
+#define DISCOVERY_PER_S		    50000
+
 #endif

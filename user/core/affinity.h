@@ -17,7 +17,7 @@
 
 /* One tick of an entry's time. 12 bits of them go round in 4.5 hours: what is
  * older than half of that must have been swept. */
-#define AFFINITY_TICK_MS 4000
+#define AFFINITY_TICK_MS       4000
 #define AFFINITY_AGE_MAX_TICKS 2047
 
 static inline uint16_t affinity_ticks(uint64_t now_ms)

@@ -11,6 +11,10 @@
 	X(NO_BACKEND, "no_backend", "the service has no backend of this address family")         \
 	X(NO_NEIGHBOUR, "no_neighbour",                                                          \
 	  "the next hop's MAC address is not known; is the backend up and reachable?")           \
+	X(BACKEND_GONE, "backend_gone",                                                          \
+	  "the connection's backend was removed, and the service says `on_remove: drop`")        \
+	X(DISCOVERY_ANSWER, "discovery_answer",                                                  \
+	  "a short answer while it is not clear which backend owns the connection")              \
 	X(TTL_EXPIRED, "ttl_expired", "the TTL or hop limit ran out here")                       \
 	X(NO_CHECKSUM, "no_checksum", "UDP over IPv6 without a checksum (RFC 8200 section 8.1)") \
 	X(TOO_BIG, "too_big", "longer than the MTU of the interface to the backend")             \

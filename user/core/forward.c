@@ -5,8 +5,6 @@
 
 #include "counter.h"
 #include "nat.h"
-#include "ringway/quic.h"
-#include "route.h"
 
 #define KEEP (-1)
 
@@ -14,8 +12,8 @@
 struct flight {
 	struct udp_view view;
 	struct route route;
-	struct target *target; /* of a return datagram */
-	int verdict;	       /* KEEP or an enum drop_reason */
+	struct target *target;
+	int verdict; /* KEEP or an enum drop_reason */
 };
 
 static void headers_prefetch(const struct packet *packets, size_t count)
@@ -24,67 +22,115 @@ static void headers_prefetch(const struct packet *packets, size_t count)
 		__builtin_prefetch(packets[i].data);
 }
 
-/* Metadata is XDP's word, but it came through memory that frames lie in. */
-static bool metadata_holds(const struct table *table, const struct packet *packet)
+/* Metadata is XDP's word, but it came through memory that frames lie in, and it is
+ * as old as the frame: the backend may be gone. */
+static bool metadata_holds(const struct table *table, const struct packet *packet,
+			   const struct udp_view *view)
 {
 	if (packet->kind == FRAME_SERVICE)
-		return packet->slot < table->service_count;
-	return packet->slot < table->backend_count && packet->tx_port < table->port_count;
+		return table_has_service(table, packet->slot);
+	return packet->slot < table->slot_limit && packet->tx_port < table->port_count &&
+	       table_target(table, packet->slot, udp_view_family(view))->present;
 }
 
-static void quic_count(const struct forward_ctx *ctx, const struct packet *packet,
-		       const struct udp_view *view)
-{
-	struct quic_header header;
-
-	if (!ctx->table->services[packet->slot].is_quic ||
-	    quic_parse((const uint8_t *)(view->udp + 1), view->udp_len - sizeof(*view->udp),
-		       &header))
-		return;
-	counter_add(&ctx->stats->new_connections, header.type == QUIC_INITIAL);
-}
-
-/* Stage 1: headers, and the address of the memory that decides. */
-static int flight_begin(const struct forward_ctx *ctx, struct packet *packet, struct flight *flight)
+static int packet_parse(const struct forward_ctx *ctx, struct packet *packet, struct udp_view *view)
 {
 	struct cursor cursor = { packet->data, packet->data + packet->len };
+	const struct table *table = ctx->route.table;
 
-	if (parse_udp(&cursor, &flight->view) != PARSE_OK)
+	if (parse_udp(&cursor, view) != PARSE_OK)
 		return DROP_MALFORMED;
 	if (packet->kind == FRAME_UNCLASSIFIED) {
-		int err = table_classify(ctx->table, packet, &flight->view);
+		int err = table_classify(table, packet, view);
 
-		if (err)
-			return -1 - err;
-	} else if (!metadata_holds(ctx->table, packet)) {
-		return DROP_NOT_OURS;
+		return err ? -1 - err : KEEP;
 	}
-	if (packet->kind == FRAME_SERVICE) {
-		flight->route = route_begin(ctx->table, packet->slot, &flight->view);
-		quic_count(ctx, packet, &flight->view);
-	} else {
-		flight->target =
-			table_target(ctx->table, packet->slot, udp_view_family(&flight->view));
-		__builtin_prefetch(flight->target);
-	}
-	return KEEP;
+	return metadata_holds(table, packet, view) ? KEEP : DROP_NOT_OURS;
 }
 
-/* Stage 2: the decision, and what rewriting needs of it. */
-static int flight_decide(const struct forward_ctx *ctx, struct packet *packet,
-			 struct flight *flight)
+/* Stage 1: headers, and asking for the memory that decides. */
+static void flights_begin(const struct forward_ctx *ctx, struct packet *packets, size_t count,
+			  struct flight *flights, struct quic_lb_query *queries)
 {
-	int slot;
+	for (size_t i = 0; i < count; i++) {
+		struct flight *flight = &flights[i];
 
-	if (packet->kind == FRAME_RETURN)
-		return KEEP;
-	slot = route_end(&flight->route);
-	if (slot < 0)
-		return DROP_NO_BACKEND;
-	packet->slot = (uint16_t)slot;
-	flight->target = table_target(ctx->table, packet->slot, udp_view_family(&flight->view));
-	__builtin_prefetch(flight->target);
-	return KEEP;
+		queries[i].lb = NULL;
+		flight->verdict = packet_parse(ctx, &packets[i], &flight->view);
+		if (flight->verdict != KEEP)
+			continue;
+		if (packets[i].kind == FRAME_SERVICE) {
+			route_begin(&ctx->route, packets[i].slot, &flight->view, &flight->route,
+				    &queries[i]);
+			counter_add(&ctx->stats->new_connections,
+				    flight->route.quic.type == QUIC_INITIAL);
+		} else {
+			route_back_begin(&ctx->route, packets[i].slot, &flight->view,
+					 &flight->route);
+		}
+	}
+}
+
+/* Between the stages: the Connection IDs that name servers, all at once. */
+static void queries_answer(const struct forward_ctx *ctx, struct quic_lb_query *queries,
+			   size_t count, int32_t *slots)
+{
+	uint8_t owners[BURST_MAX];
+	size_t asked = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		slots[i] = QUIC_LB_UNROUTABLE;
+		if (!queries[i].lb)
+			continue;
+		owners[asked] = (uint8_t)i;
+		queries[asked++] = queries[i];
+	}
+	if (!asked)
+		return;
+	quic_lb_decode(ctx->route.worker->quic_lb, queries, asked);
+	for (size_t i = 0; i < asked; i++)
+		slots[owners[i]] = queries[i].slot;
+}
+
+/* Stage 2: what is known of the connection. */
+static void flights_find(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
+			 struct flight *flights, const int32_t *lb_slots)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct flight *flight = &flights[i];
+
+		if (flight->verdict != KEEP)
+			continue;
+		if (packets[i].kind == FRAME_SERVICE)
+			flight->verdict = route_find(&ctx->route, &flight->route, lb_slots[i]);
+		else
+			flight->verdict =
+				route_back_end(&ctx->route, packets[i].slot, &flight->route);
+	}
+}
+
+/* Stage 3: the backend, and asking for what rewriting needs of it. */
+static void flights_decide(const struct forward_ctx *ctx, struct packet *packets, size_t count,
+			   struct flight *flights)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct flight *flight = &flights[i];
+
+		if (flight->verdict != KEEP)
+			continue;
+		if (packets[i].kind == FRAME_SERVICE) {
+			int slot = route_end(&ctx->route, &flight->route);
+
+			if (slot < 0) {
+				flight->verdict = DROP_NO_BACKEND;
+				continue;
+			}
+			packets[i].slot = (uint16_t)slot;
+		}
+		flight->target = table_target(ctx->route.table, packets[i].slot,
+					      udp_view_family(&flight->view));
+		__builtin_prefetch(flight->target);
+	}
 }
 
 static void traffic_add(struct traffic *traffic, uint64_t bytes)
@@ -93,30 +139,70 @@ static void traffic_add(struct traffic *traffic, uint64_t bytes)
 	counter_add(&traffic->bytes, bytes);
 }
 
-/* Stage 3: the packet as it leaves. */
-static int flight_end(const struct forward_ctx *ctx, struct packet *packet, struct flight *flight)
+static int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
+			  const struct udp_view *view, const struct target *target)
 {
-	const struct udp_view *view = &flight->view;
 	struct backend_traffic *traffic = &ctx->stats->backends[packet->slot];
+	const struct table *table = ctx->route.table;
 	bool is_out = packet->kind == FRAME_SERVICE;
 	uint64_t next_hop = 0;
 	int verdict;
 
 	if (is_out) {
-		next_hop = target_next_hop(flight->target);
+		next_hop = target_next_hop(target);
 		if (!next_hop)
 			return DROP_NO_NEIGHBOUR;
 		packet->tx_port = next_hop_port(next_hop);
 	}
-	verdict = nat_check(view, ctx->table->ports[packet->tx_port].mtu);
+	verdict = nat_check(view, target->mode, table->ports[packet->tx_port].mtu);
 	if (verdict != KEEP)
 		return verdict;
 	if (is_out)
-		next_hop_write(ctx->table, next_hop, view->eth);
+		next_hop_write(table, next_hop, view->eth);
 	counter_add(&ctx->stats->checksums_completed,
-		    nat_rewrite(view, flight->target, is_out ? NAT_OUT : NAT_BACK));
+		    nat_rewrite(view, target, is_out ? NAT_OUT : NAT_BACK));
 	traffic_add(is_out ? &traffic->out : &traffic->back, view->ip_len);
 	return KEEP;
+}
+
+/* One more copy of the datagram, to the backend in slot. */
+static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint16_t slot)
+{
+	struct packet *copy = &ctx->spares[ctx->copy_count];
+	struct cursor cursor = { copy->data, copy->data + packet->len };
+	struct udp_view view;
+	struct target *target;
+	int verdict;
+
+	memcpy(copy->data, packet->data, packet->len);
+	copy->len = packet->len;
+	copy->kind = packet->kind;
+	copy->slot = slot;
+	(void)parse_udp(&cursor, &view); /* what has been parsed once */
+	target = table_target(ctx->route.table, slot, udp_view_family(&view));
+	if (!target->present)
+		return;
+	counter_add(&ctx->route.worker->counts[ROUTE_COUNT_COPIES], 1);
+	verdict = packet_rewrite(ctx, copy, &view, target);
+	if (verdict != KEEP) {
+		counter_add(&ctx->stats->dropped[verdict], 1);
+		return;
+	}
+	counter_add(&ctx->stats->forwarded, 1);
+	ctx->copy_count++;
+}
+
+/* To all backends but the one that gets the datagram itself. */
+static void copies_make(struct forward_ctx *ctx, const struct packet *packet,
+			const struct route *route)
+{
+	const struct service *service = &ctx->route.table->services[route->service_slot];
+
+	if (packet->len > ctx->spare_size)
+		return;
+	for (uint16_t i = 0; i < service->backend_count && i <= DISCOVERY_COPIES_MAX; i++)
+		if (service->backends[i] != packet->slot && ctx->copy_count < ctx->spare_count)
+			copy_make(ctx, packet, service->backends[i]);
 }
 
 /* A swap, so that no frame is lost. */
@@ -130,24 +216,20 @@ static void packet_keep(struct packet *packets, size_t kept, size_t i)
 	packets[kept] = packet;
 }
 
-size_t forward_burst(const struct forward_ctx *ctx, struct packet *packets, size_t count)
+/* Stage 4: the packets as they leave. */
+static size_t flights_end(struct forward_ctx *ctx, struct packet *packets, size_t count,
+			  struct flight *flights)
 {
-	struct flight flights[BURST_MAX];
 	size_t kept = 0;
 
-	assert(count <= BURST_MAX);
-	headers_prefetch(packets, count);
-	for (size_t i = 0; i < count; i++)
-		flights[i].verdict = flight_begin(ctx, &packets[i], &flights[i]);
-	for (size_t i = 0; i < count; i++)
-		if (flights[i].verdict == KEEP)
-			flights[i].verdict = flight_decide(ctx, &packets[i], &flights[i]);
-
 	for (size_t i = 0; i < count; i++) {
-		int verdict = flights[i].verdict;
+		const struct flight *flight = &flights[i];
+		int verdict = flight->verdict;
 
+		if (verdict == KEEP && flight->route.asks_all)
+			copies_make(ctx, &packets[i], &flight->route);
 		if (verdict == KEEP)
-			verdict = flight_end(ctx, &packets[i], &flights[i]);
+			verdict = packet_rewrite(ctx, &packets[i], &flight->view, flight->target);
 		if (verdict != KEEP)
 			counter_add(&ctx->stats->dropped[verdict], 1);
 		else
@@ -155,4 +237,20 @@ size_t forward_burst(const struct forward_ctx *ctx, struct packet *packets, size
 	}
 	counter_add(&ctx->stats->forwarded, kept);
 	return kept;
+}
+
+size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count)
+{
+	struct flight flights[BURST_MAX];
+	struct quic_lb_query queries[BURST_MAX];
+	int32_t lb_slots[BURST_MAX];
+
+	assert(count <= BURST_MAX);
+	ctx->copy_count = 0;
+	headers_prefetch(packets, count);
+	flights_begin(ctx, packets, count, flights, queries);
+	queries_answer(ctx, queries, count, lb_slots);
+	flights_find(ctx, packets, count, flights, lb_slots);
+	flights_decide(ctx, packets, count, flights);
+	return flights_end(ctx, packets, count, flights);
 }

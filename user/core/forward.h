@@ -10,7 +10,7 @@
 
 #include "drop.h"
 #include "packet.h"
-#include "table.h"
+#include "route.h"
 
 struct traffic {
 	uint64_t datagrams;
@@ -23,7 +23,8 @@ struct backend_traffic {
 };
 
 /* What one worker has forwarded. One writer; read with counter_read(). Every
- * datagram given to forward_burst() is in exactly one of forwarded and dropped. */
+ * datagram given to forward_burst(), and every copy it made, is in exactly one of
+ * forwarded and dropped. */
 struct forward_stats {
 	uint64_t forwarded;
 	uint64_t dropped[DROP_REASON_COUNT];
@@ -33,14 +34,20 @@ struct forward_stats {
 };
 
 struct forward_ctx {
-	const struct table *table;
+	struct route_ctx route; /* table, what is remembered, the time */
 	struct forward_stats *stats;
+
+	/* Frames of the caller's for copies of datagrams: data and room for
+	 * spare_size bytes each. The first copy_count of them are packets to send
+	 * when forward_burst() returns. */
+	struct packet *spares;
+	uint32_t spare_count, spare_size, copy_count;
 };
 
 /* Forward count (at most BURST_MAX) packets in place; returns how many are kept.
  * Those move to the front in arrival order, rewritten, tx_port set. The rest,
  * packets[kept..count), are counted by reason and still the caller's to release.
  * No frame is read or written outside [data, data + len). Hot. */
-size_t forward_burst(const struct forward_ctx *ctx, struct packet *packets, size_t count);
+size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* nat.h - rewrite a datagram in place, to a backend or back to its client.
  *
- * Out: the destination becomes the backend's; back: the source becomes the
+ * TABLE_L2: addresses, ports and TTL stay. TABLE_NAT:
+ * out: the destination becomes the backend's; back: the source becomes the
  * service's. The client's address stays as it is. TTL or hop limit goes down by
  * one. Checksums are updated by RFC 1624, or completed where the sender left the
  * work to a network card; a UDP checksum of 0 over IPv4 stays 0. */
@@ -39,11 +40,11 @@ static inline struct nat_change nat_change_of(const struct target *target,
 
 /* May this datagram be forwarded? The reason against it (enum drop_reason), or
  * -1. mtu: of the way out, in bytes. Writes nothing. Hot. */
-static inline int nat_check(const struct udp_view *view, uint32_t mtu)
+static inline int nat_check(const struct udp_view *view, enum table_mode mode, uint32_t mtu)
 {
 	uint8_t ttl = view->ip_version == 4 ? view->ipv4->ttl : view->ipv6->hop_limit;
 
-	if (ttl <= 1)
+	if (ttl <= 1 && mode == TABLE_NAT)
 		return DROP_TTL_EXPIRED;
 	if (view->ip_len > mtu)
 		return DROP_TOO_BIG;
@@ -98,6 +99,11 @@ static inline bool nat_rewrite(const struct udp_view *view, const struct target 
 	uint16_t checksum = udp->checksum_be;
 	bool is_partial = checksum == checksum_udp_pseudo(view);
 
+	if (target->mode == TABLE_L2) {
+		if (is_partial)
+			nat_checksum_complete(view);
+		return is_partial;
+	}
 	nat_ip_rewrite(view, &change, direction);
 	if (direction == NAT_OUT)
 		udp->dst_be = change.port_be;

@@ -16,8 +16,8 @@
 #include "ringway/limits.h"
 
 #define QUIC_LB_ROTATION_COUNT 7
-#define QUIC_LB_ID_LEN_MAX 15
-#define QUIC_LB_KEY_LEN 16
+#define QUIC_LB_ID_LEN_MAX     15
+#define QUIC_LB_KEY_LEN	       16
 
 struct quic_lb_config {
 	bool present;

@@ -1,53 +1,141 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* route.h - which backend gets a datagram of a client.
+/* route.h - which backend gets a datagram, and what its answer teaches.
  *
- * In two steps, so that a burst's memory accesses overlap: route_begin() names
- * the memory that decides, and asks for it; route_end() reads it. */
+ * For a client's datagram, in this order: (1) a Connection ID that a server made
+ * for balancers says it; (2) the Connection ID is known; (3) the 4-tuple is known;
+ * (4) it opens a connection, or could: Maglev; (5) a short header that nobody
+ * knows: the backends are asked who owns it. In steps over the burst, so that its
+ * memory accesses overlap: route_begin(), quic_lb_decode() for all, route_find(),
+ * route_end().
+ *
+ * Against poisoning: what clients send only inserts where nothing is; only answers
+ * of backends replace, and never an entry that another backend has used within
+ * ROUTE_OWNER_TICKS. An entry is unproven until its client uses a Connection ID that
+ * a server has named; unproven ones are rationed, and give way first. Pure. */
 #ifndef RINGWAY_CORE_ROUTE_H
 #define RINGWAY_CORE_ROUTE_H
 
+#include "affinity.h"
+#include "discovery.h"
+#include "drop.h"
+#include "guard.h"
+#include "ringway/quic.h"
 #include "table.h"
 
-/* Both headers have addresses and ports side by side, so the 4-tuple is hashed
- * where it lies. */
-#define ROUTE_TUPLE_LEN_IPV4 12
-#define ROUTE_TUPLE_LEN_IPV6 36
-_Static_assert(offsetof(struct wire_ipv4, src) + 8 == sizeof(struct wire_ipv4), "ports follow");
-_Static_assert(offsetof(struct wire_ipv6, src) + 32 == sizeof(struct wire_ipv6), "ports follow");
+/* 30 s, rounded up: for so long nobody else may take an entry over, and for so
+ * long a 4-tuple without answers still decides for unknown short headers. */
+#define ROUTE_OWNER_TICKS (30000 / AFFINITY_TICK_MS + 1)
 
-static inline uint64_t route_tuple_hash(const struct udp_view *view,
-					const struct hash_secret *secret)
-{
-	if (view->ip_version == 4)
-		return hash_bytes(view->ipv4->src, ROUTE_TUPLE_LEN_IPV4, secret);
-	return hash_bytes(view->ipv6->src, ROUTE_TUPLE_LEN_IPV6, secret);
-}
+/* X(constant, name, meaning) */
+#define ROUTE_RULES(X)                                                            \
+	X(QUIC_LB, "quic_lb", "the Connection ID names the server")               \
+	X(CID, "connection_id", "the Connection ID is known")                     \
+	X(TUPLE, "four_tuple", "the 4-tuple is known")                            \
+	X(NEW, "new", "a new connection: Maglev")                                 \
+	X(DISCOVERY, "discovery", "nobody knows it: sent to ask who owns it")     \
+	X(UNKNOWN, "unknown", "nobody knows it, and nobody may be asked: Maglev") \
+	X(GONE, "gone", "its backend was removed: given to another")
 
-/* A decision on its way. */
-struct route {
-	const uint16_t *entry; /* of the service's Maglev table; NULL: nobody takes it */
+enum route_rule {
+#define X(constant, name, meaning) ROUTE_##constant,
+	ROUTE_RULES(X)
+#undef X
+		ROUTE_RULE_COUNT,
 };
 
-/* slot: a service of table. A connection belongs to the backend that Maglev names
- * for its 4-tuple: whatever is known of a connection by its Connection ID or from
- * earlier datagrams goes before that. Hot. */
-static inline struct route route_begin(const struct table *table, uint16_t slot,
-				       const struct udp_view *view)
-{
-	const struct maglev *maglev = table->services[slot].maglev[udp_view_family(view)];
-	struct route route = { 0 };
+const char *route_rule_name(enum route_rule rule);
+const char *route_rule_meaning(enum route_rule rule);
 
-	if (maglev->size) {
-		route.entry = maglev_entry(maglev, route_tuple_hash(view, &table->secret));
-		__builtin_prefetch(route.entry);
-	}
-	return route;
-}
+/* What all workers share. Zeroed memory and a secret make an empty one. */
+struct router {
+	struct affinity tuples, cids; /* line_count 0: nothing is remembered */
+	struct hash_secret secret;    /* of the tables, random at each start */
+	struct discovery discovery;
+	uint64_t cid_lengths[SERVICE_COUNT_MAX]; /* atomic: lengths of short headers' IDs */
+};
 
-/* The backend's slot, or -1. Hot. */
-static inline int route_end(const struct route *route)
-{
-	return route->entry ? *route->entry : -1;
-}
+/* X(constant, name, meaning): a worker's counters besides those of the rules. */
+#define ROUTE_COUNTERS(X)                                                                  \
+	X(RATIONED, "rationed", "new entries refused: too many from one prefix or in all") \
+	X(REPLACED, "replaced", "entries that an answer gave to another backend")          \
+	X(DISCOVERIES, "discoveries", "owners sought")                                     \
+	X(DISCOVERED, "discovered", "owners found")                                        \
+	X(DISCOVERY_REFUSED, "discovery_refused", "owners not sought: no token or place")  \
+	X(COPIES, "copies", "copies of datagrams, to ask who owns a connection")
+
+enum route_counter {
+#define X(constant, name, meaning) ROUTE_COUNT_##constant,
+	ROUTE_COUNTERS(X)
+#undef X
+		ROUTE_COUNTER_COUNT,
+};
+
+const char *route_counter_name(enum route_counter counter);
+const char *route_counter_meaning(enum route_counter counter);
+
+/* How many Connection IDs a 4-tuple has taught this minute. */
+struct route_pace {
+	uint32_t tag;
+	uint16_t minute;
+	uint16_t count;
+};
+#define ROUTE_PACE_COUNT 4096
+
+/* What one worker has to itself. */
+struct router_worker {
+	uint64_t decided[ROUTE_RULE_COUNT];
+	uint64_t counts[ROUTE_COUNTER_COUNT];
+	struct affinity_stats tuple_stats, cid_stats;
+	struct quic_lb_scratch *quic_lb;
+	struct guard unproven, copies;
+	struct route_pace paces[ROUTE_PACE_COUNT];
+};
+
+/* Full rations. The scratch is the caller's to make and to free. */
+void router_worker_init(struct router_worker *worker, struct quic_lb_scratch *quic_lb,
+			uint64_t now_ms);
+
+/* Where decisions are made: the table of this burst, and the time. */
+struct route_ctx {
+	const struct table *table;
+	struct router *router;
+	struct router_worker *worker;
+	uint64_t now_ms;
+};
+
+/* One decision on its way. */
+struct route {
+	const struct udp_view *view;
+	struct quic_header quic; /* of a QUIC service, if is_quic */
+	bool is_quic;
+	bool has_cid;  /* cid_key is of the Connection ID, or of its likeliest length */
+	bool is_gone;  /* the connection's backend was removed */
+	bool asks_all; /* out: send copies to the service's other backends */
+	uint8_t cid_len;
+	uint16_t service_slot;
+	uint64_t tuple_key, cid_key;
+	const uint16_t *entry; /* Maglev's; NULL: none, or decided already */
+	int slot;	       /* the backend's, or -1 */
+	enum route_rule rule;
+};
+
+/* A client's datagram for a service that exists. Asks for memory; fills *query if
+ * the Connection ID may name a server (query->lb is NULL otherwise). Hot. */
+void route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
+		 struct route *route, struct quic_lb_query *query);
+
+/* lb_slot: the query's answer. -1: go on to route_end(); otherwise the reason to
+ * drop the datagram. Hot. */
+int route_find(const struct route_ctx *ctx, struct route *route, int32_t lb_slot);
+
+/* The backend's slot, or -1: nobody takes it. What is new is learned. Hot. */
+int route_end(const struct route_ctx *ctx, struct route *route);
+
+/* An answer of the backend in slot: asks for memory. Hot. */
+void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct udp_view *view,
+		      struct route *route);
+
+/* Learn from it. -1: forward it; otherwise the reason to drop it. Hot. */
+int route_back_end(const struct route_ctx *ctx, uint16_t slot, struct route *route);
 
 #endif

@@ -53,50 +53,51 @@ static uint32_t endpoint_addr_sum(const struct table_endpoint *endpoint, enum fa
 	return family == FAMILY_IPV4 ? checksum_words(addr + 12, 4) : checksum_words(addr, 16);
 }
 
-static void target_init(struct target *target, const struct table_endpoint *service,
-			const struct table_endpoint *backend, enum family family)
+static void target_init(struct target *target, const struct table_service *service,
+			const struct table_backend *backend, enum family family)
 {
-	uint32_t service_sum = endpoint_addr_sum(service, family);
-	uint32_t backend_sum = endpoint_addr_sum(backend, family);
+	uint32_t service_sum = endpoint_addr_sum(&service->endpoint, family);
+	uint32_t backend_sum = endpoint_addr_sum(&backend->endpoint, family);
 
-	memcpy(target->service_addr, service->addr[family], 16);
-	memcpy(target->backend_addr, backend->addr[family], 16);
-	target->service_port_be = service->port_be;
-	target->backend_port_be = backend->port_be;
+	memcpy(target->service_addr, service->endpoint.addr[family], 16);
+	memcpy(target->backend_addr, backend->endpoint.addr[family], 16);
+	target->service_port_be = service->endpoint.port_be;
+	target->backend_port_be = backend->endpoint.port_be;
 	target->delta_addr_out = checksum_delta(service_sum, backend_sum);
 	target->delta_addr_back = checksum_delta(backend_sum, service_sum);
-	service_sum += service->port_be;
-	backend_sum += backend->port_be;
+	service_sum += service->endpoint.port_be;
+	backend_sum += backend->endpoint.port_be;
 	target->delta_out = checksum_delta(service_sum, backend_sum);
 	target->delta_back = checksum_delta(backend_sum, service_sum);
+	target->service_slot = service->slot;
+	target->accepts_new = backend->weight > 0;
+	target->mode = service->mode;
 	target->present = true;
 }
 
-static int targets_add(struct table *table, const struct table_service *service,
-		       uint16_t first_slot)
+static int backend_add(struct table *table, const struct table_service *service,
+		       const struct table_backend *backend)
 {
-	for (size_t i = 0; i < service->backend_count; i++) {
-		const struct table_backend *backend = &service->backends[i];
-		uint16_t slot = (uint16_t)(first_slot + i);
+	for (enum family family = 0; family < FAMILY_COUNT; family++) {
+		struct target *target = table_target(table, backend->slot, family);
+		int err;
 
-		for (enum family family = 0; family < FAMILY_COUNT; family++) {
-			int err;
-
-			if (!backend->endpoint.present[family] ||
-			    !service->endpoint.present[family])
-				continue;
-			target_init(table_target(table, slot, family), &service->endpoint,
-				    &backend->endpoint, family);
-			err = match_add(table, &backend->endpoint, family, FRAME_RETURN, slot);
-			if (err)
-				return err;
-		}
+		if (!backend->endpoint.present[family] || !service->endpoint.present[family])
+			continue;
+		if (target->present)
+			return -EINVAL;
+		target_init(target, service, backend, family);
+		if (service->mode != TABLE_NAT)
+			continue;
+		err = match_add(table, &backend->endpoint, family, FRAME_RETURN, backend->slot);
+		if (err)
+			return err;
 	}
 	return 0;
 }
 
 static int maglev_add(struct table *table, const struct table_service *spec, enum family family,
-		      uint64_t key, uint16_t first_slot, struct service *service)
+		      uint64_t key)
 {
 	struct maglev_member *members = calloc(spec->backend_count + 1, sizeof(*members));
 	struct maglev *maglev;
@@ -107,98 +108,132 @@ static int maglev_add(struct table *table, const struct table_service *spec, enu
 		return -ENOMEM;
 	for (size_t i = 0; i < spec->backend_count; i++) {
 		const struct table_backend *backend = &spec->backends[i];
-		uint16_t slot = (uint16_t)(first_slot + i);
 
-		if (table_target(table, slot, family)->present)
+		if (table_target(table, backend->slot, family)->present)
 			members[count++] = (struct maglev_member){ .id = backend->id,
-								   .slot = slot,
+								   .slot = backend->slot,
 								   .weight = backend->weight };
 	}
 	err = maglev_build(members, count, key, 0, &maglev);
 	free(members);
 	if (!err)
-		service->maglev[family] = maglev;
+		table->services[spec->slot].maglev[family] = maglev;
 	return err;
 }
 
 static int service_add(struct table *table, const struct table_service *spec, uint64_t key,
-		       uint16_t slot, uint16_t first_backend)
+		       uint16_t *backends)
 {
-	struct service *service = &table->services[slot];
-	int err;
+	struct service *service = &table->services[spec->slot];
+	int err = 0;
 
-	service->is_quic = spec->is_quic;
-	err = targets_add(table, spec, first_backend);
+	if (service->backends)
+		return -EINVAL;
+	*service = (struct service){ .backends = backends,
+				     .backend_count = (uint16_t)spec->backend_count,
+				     .idle_ticks = spec->idle_ticks,
+				     .connection_id_len = spec->connection_id_len,
+				     .is_quic = spec->is_quic,
+				     .is_nat = spec->mode == TABLE_NAT,
+				     .hash_connection_id = spec->hash_connection_id,
+				     .discovers = spec->discovers && spec->mode == TABLE_NAT,
+				     .drops_gone = spec->drops_gone };
+	for (size_t i = 0; !err && i < spec->backend_count; i++) {
+		backends[i] = spec->backends[i].slot;
+		err = backend_add(table, spec, &spec->backends[i]);
+	}
 	for (enum family family = 0; !err && family < FAMILY_COUNT; family++) {
 		if (spec->endpoint.present[family])
-			err = match_add(table, &spec->endpoint, family, FRAME_SERVICE, slot);
+			err = match_add(table, &spec->endpoint, family, FRAME_SERVICE, spec->slot);
 		if (!err)
-			err = maglev_add(table, spec, family, key, first_backend, service);
+			err = maglev_add(table, spec, family, key);
 	}
 	return err;
 }
 
-static int spec_check(const struct table_spec *spec, size_t *ret_backend_count)
+/* Counts backends, and finds the limit of their slots. */
+static int spec_check(const struct table_spec *spec, size_t *ret_backend_count,
+		      uint32_t *ret_slot_limit)
 {
 	size_t backend_count = 0;
+	uint32_t slot_limit = 0;
 
 	if (spec->port_count < 1 || spec->port_count > PORT_COUNT_MAX ||
 	    spec->service_count > SERVICE_COUNT_MAX)
 		return -EINVAL;
-	for (size_t i = 0; i < spec->service_count; i++)
-		backend_count += spec->services[i].backend_count;
-	if (backend_count > BACKEND_COUNT_MAX)
+	for (size_t i = 0; i < spec->service_count; i++) {
+		const struct table_service *service = &spec->services[i];
+
+		if (service->slot >= SERVICE_COUNT_MAX)
+			return -EINVAL;
+		backend_count += service->backend_count;
+		for (size_t j = 0; j < service->backend_count; j++)
+			if (service->backends[j].slot >= slot_limit)
+				slot_limit = service->backends[j].slot + 1u;
+	}
+	if (backend_count > BACKEND_COUNT_MAX || slot_limit > BACKEND_COUNT_MAX)
 		return -EINVAL;
 	*ret_backend_count = backend_count;
+	*ret_slot_limit = slot_limit;
 	return 0;
 }
 
 static int table_alloc(struct table *table, size_t backend_count, size_t service_count)
 {
 	size_t match_count = 64, keys = FAMILY_COUNT * (backend_count + service_count);
-	size_t targets_size = (backend_count + 1) * FAMILY_COUNT * sizeof(*table->targets);
+	size_t targets_size = (table->slot_limit + 1) * FAMILY_COUNT * sizeof(*table->targets);
 
 	while (match_count < 2 * keys)
 		match_count *= 2;
 	table->match_mask = (uint32_t)match_count - 1;
 	table->matches = calloc(match_count, sizeof(*table->matches));
 	table->targets = aligned_alloc(sizeof(*table->targets), targets_size);
-	if (!table->matches || !table->targets)
+	table->service_backends = calloc(backend_count + 1, sizeof(*table->service_backends));
+	if (!table->matches || !table->targets || !table->service_backends)
 		return -ENOMEM;
 	memset(table->targets, 0, targets_size);
 	return 0;
 }
 
+static struct table *table_new(const struct table_spec *spec)
+{
+	struct table *table = aligned_alloc(_Alignof(struct table), sizeof(*table));
+
+	if (!table)
+		return NULL;
+	memset(table, 0, sizeof(*table));
+	hash_secret_derive(spec->hash_key, &table->secret);
+	memcpy(table->ports, spec->ports, spec->port_count * sizeof(table->ports[0]));
+	table->port_count = (uint32_t)spec->port_count;
+	return table;
+}
+
 int table_build(const struct table_spec *spec, struct table **ret_table)
 {
+	size_t backend_count, first = 0;
+	uint32_t slot_limit;
 	struct table *table;
-	size_t backend_count;
-	uint16_t next_slot = 0;
 	uint64_t key;
-	int err = spec_check(spec, &backend_count);
+	int err = spec_check(spec, &backend_count, &slot_limit);
 
 	if (err)
 		return err;
-	table = aligned_alloc(_Alignof(struct table), sizeof(*table));
+	table = table_new(spec);
 	if (!table)
 		return -ENOMEM;
-	memset(table, 0, sizeof(*table));
-	hash_secret_derive(spec->hash_key, &table->secret);
+	table->slot_limit = slot_limit;
 	memcpy(&key, table->secret.bytes, sizeof(key));
-	memcpy(table->ports, spec->ports, spec->port_count * sizeof(table->ports[0]));
-	table->port_count = (uint32_t)spec->port_count;
-	table->service_count = (uint32_t)spec->service_count;
-	table->backend_count = (uint32_t)backend_count;
-
 	err = table_alloc(table, backend_count, spec->service_count);
 	for (size_t i = 0; !err && i < spec->service_count; i++) {
-		err = service_add(table, &spec->services[i], key, (uint16_t)i, next_slot);
-		next_slot = (uint16_t)(next_slot + spec->services[i].backend_count);
+		err = service_add(table, &spec->services[i], key, table->service_backends + first);
+		first += spec->services[i].backend_count;
 	}
 	if (err) {
 		table_free(table);
 		return err;
 	}
+	for (size_t i = 0; i < spec->service_count; i++)
+		table->services[spec->services[i].slot].quic_lb = spec->services[i].quic_lb;
 	*ret_table = table;
 	return 0;
 }
@@ -207,9 +242,12 @@ void table_free(struct table *table)
 {
 	if (!table)
 		return;
-	for (size_t i = 0; i < table->service_count; i++)
+	for (size_t i = 0; i < SERVICE_COUNT_MAX; i++) {
 		for (enum family family = 0; family < FAMILY_COUNT; family++)
 			free((void *)table->services[i].maglev[family]);
+		quic_lb_free(table->services[i].quic_lb);
+	}
+	free(table->service_backends);
 	free(table->matches);
 	free(table->targets);
 	free(table);

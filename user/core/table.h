@@ -15,6 +15,7 @@
 #include "hash.h"
 #include "maglev.h"
 #include "packet.h"
+#include "quic_lb.h"
 #include "ringway/abi.h"
 #include "ringway/match.h"
 
@@ -120,7 +121,9 @@ struct table {
 	uint64_t client_next_hop;
 	struct table_match *matches; /* open addressing */
 	uint32_t match_mask;
-	uint32_t port_count, service_count, backend_count;
+	uint32_t port_count;
+	uint32_t slot_limit;	    /* every backend's slot is below it */
+	uint16_t *service_backends; /* what services[].backends point into */
 };
 
 /* 0 and *ret_table is the caller's (table_free), and so is every quic_lb of spec;
@@ -145,6 +148,11 @@ void table_client_next_hop_set(struct table *table, uint8_t port, const uint8_t 
  * slot and, for FRAME_RETURN, tx_port and the Ethernet addresses. 0, or the
  * reason to drop it, as -1 - reason. Hot only for engines without metadata. */
 int table_classify(const struct table *table, struct packet *packet, const struct udp_view *view);
+
+static inline bool table_has_service(const struct table *table, uint16_t slot)
+{
+	return slot < SERVICE_COUNT_MAX && table->services[slot].maglev[0];
+}
 
 static inline enum family udp_view_family(const struct udp_view *view)
 {

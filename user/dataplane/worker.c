@@ -28,6 +28,8 @@ struct worker {
 	pthread_t thread;
 	bool stop, done;
 	uint64_t idle_since_ns; /* 0: the last round was not empty */
+	struct packet spares[DISCOVERY_COPIES_MAX];
+	struct router_worker router;
 	struct forward_stats forward;
 };
 
@@ -58,14 +60,42 @@ static bool worker_idle(struct worker *worker, uint64_t now_ns)
 	return more;
 }
 
+/* As many spare frames as there may be copies of one datagram. */
+static void worker_spares_take(struct worker *worker, struct forward_ctx *ctx)
+{
+	size_t missing = DISCOVERY_COPIES_MAX - ctx->spare_count;
+
+	ctx->spare_count += (uint32_t)worker->config.engine->take(
+		worker->config.io, ctx->spares + ctx->spare_count, missing);
+	if (ctx->spare_count)
+		ctx->spare_size = ctx->spares[ctx->spare_count - 1].len;
+}
+
+static void worker_copies_send(struct worker *worker, struct forward_ctx *ctx)
+{
+	const struct io_engine *engine = worker->config.engine;
+	size_t copies = ctx->copy_count;
+	size_t sent = engine->tx(worker->config.io, ctx->spares, copies);
+
+	engine->release(worker->config.io, ctx->spares + sent, copies - sent);
+	counter_add(&worker->forward.dropped[DROP_TX_FULL], copies - sent);
+	counter_add(&worker->stats.sent, sent);
+	ctx->spare_count -= (uint32_t)copies;
+	memmove(ctx->spares, ctx->spares + copies, ctx->spare_count * sizeof(*ctx->spares));
+	worker_spares_take(worker, ctx);
+}
+
 static void worker_run(struct worker *worker)
 {
 	const struct io_engine *engine = worker->config.engine;
 	struct io *io = worker->config.io;
 	struct worker_stats *stats = &worker->stats;
-	struct forward_ctx ctx = { .stats = &worker->forward };
+	struct forward_ctx ctx = { .stats = &worker->forward, .spares = worker->spares };
 	struct packet packets[BURST_MAX];
 
+	ctx.route.router = worker->config.router;
+	ctx.route.worker = &worker->router;
+	worker_spares_take(worker, &ctx);
 	for (uint32_t drained = 0; drained < DRAIN_ROUNDS;) {
 		bool stopping = __atomic_load_n(&worker->stop, __ATOMIC_RELAXED);
 		uint64_t start_ns = clock_ns(), rx_ns, forward_ns;
@@ -84,11 +114,14 @@ static void worker_run(struct worker *worker)
 
 		rx_ns = clock_ns();
 		/* Pairs with the exchange in table_publish(). */
-		ctx.table = __atomic_load_n(&worker->config.table->table, __ATOMIC_ACQUIRE);
+		ctx.route.table = __atomic_load_n(&worker->config.table->table, __ATOMIC_ACQUIRE);
+		ctx.route.now_ms = rx_ns / 1000000;
 		kept = forward_burst(&ctx, packets, received);
 		forward_ns = clock_ns();
 		sent = engine->tx(io, packets, kept);
 		engine->release(io, packets + sent, received - sent);
+		if (ctx.copy_count)
+			worker_copies_send(worker, &ctx);
 
 		counter_add(&worker->forward.dropped[DROP_TX_FULL], kept - sent);
 		counter_add(&stats->received, received);
@@ -96,6 +129,7 @@ static void worker_run(struct worker *worker)
 		counter_add(&stats->forward_ns, forward_ns - rx_ns);
 		counter_add(&stats->busy_ns, clock_ns() - start_ns);
 	}
+	engine->release(io, ctx.spares, ctx.spare_count);
 }
 
 static void *worker_thread(void *arg)
@@ -133,6 +167,12 @@ static int worker_thread_create(struct worker *worker)
 	return 0;
 }
 
+static void worker_free(struct worker *worker)
+{
+	quic_lb_scratch_free(worker->router.quic_lb);
+	free(worker);
+}
+
 int worker_start(const struct worker_config *config, struct worker **ret_worker)
 {
 	struct worker *worker = aligned_alloc(64, (sizeof(*worker) + 63) & ~(size_t)63);
@@ -142,9 +182,10 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker)
 		return -ENOMEM;
 	memset(worker, 0, sizeof(*worker));
 	worker->config = *config;
-	err = worker_thread_create(worker);
+	router_worker_init(&worker->router, quic_lb_scratch_new(), clock_ns() / 1000000);
+	err = worker->router.quic_lb ? worker_thread_create(worker) : -ENOMEM;
 	if (err) {
-		free(worker);
+		worker_free(worker);
 		return err;
 	}
 	*ret_worker = worker;
@@ -162,7 +203,7 @@ void worker_stop(struct worker *worker)
 		return;
 	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
 	(void)pthread_join(worker->thread, NULL);
-	free(worker);
+	worker_free(worker);
 }
 
 const struct worker_stats *worker_stats(const struct worker *worker)
@@ -173,4 +214,9 @@ const struct worker_stats *worker_stats(const struct worker *worker)
 const struct forward_stats *worker_forward_stats(const struct worker *worker)
 {
 	return &worker->forward;
+}
+
+const struct router_worker *worker_router(const struct worker *worker)
+{
+	return &worker->router;
 }

@@ -36,6 +36,7 @@ struct worker_config {
 	const struct io_engine *engine;
 	struct io *io; /* the worker's while it runs; its owner closes it afterwards */
 	const struct table_ref *table;
+	struct router *router; /* shared by all workers (router_memory.h) */
 };
 
 struct worker;
@@ -53,5 +54,6 @@ void worker_stop(struct worker *worker);
 /* Any thread; read with counter_read(). Valid until worker_stop(). */
 const struct worker_stats *worker_stats(const struct worker *worker);
 const struct forward_stats *worker_forward_stats(const struct worker *worker);
+const struct router_worker *worker_router(const struct worker *worker);
 
 #endif

@@ -25,6 +25,9 @@
 
 /* Descriptors that one sendto moves in copy mode, unless the kernel has
  * XDP_MAX_TX_SKB_BUDGET: TX_BATCH_SIZE in net/xdp/xsk.c. */
+/* Before a frame of our own making: what the kernel leaves before received ones. */
+#define HEADROOM_SIZE 256
+
 #define KICK_BATCH 32
 
 /* Longest pause of the kicks on a port where they move nothing, in rounds. A round
@@ -383,6 +386,22 @@ static size_t af_xdp_tx(struct io *io, struct packet *packets, size_t count)
 	return taken;
 }
 
+static size_t af_xdp_take(struct io *io, struct packet *packets, size_t count)
+{
+	size_t taken = 0;
+
+	for (; taken < count && io->frames.free_count; taken++) {
+		uint64_t frame = frames_take(&io->frames, FRAMES_HELD);
+
+		packets[taken] = (struct packet){ .data = io->xsk.memory + frame + HEADROOM_SIZE,
+						  .frame = frame,
+						  .len = io->frames.frame_size - HEADROOM_SIZE };
+	}
+	counter_add(&io->stats.held, taken);
+	gauges_publish(io);
+	return taken;
+}
+
 static void af_xdp_release(struct io *io, const struct packet *packets, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -571,6 +590,7 @@ const struct io_engine io_af_xdp = {
 	.rx = af_xdp_rx,
 	.tx = af_xdp_tx,
 	.release = af_xdp_release,
+	.take = af_xdp_take,
 	.wait = af_xdp_wait,
 	.stats = af_xdp_stats,
 	.socket = af_xdp_socket,

@@ -97,6 +97,10 @@ struct io_engine {
 	/* Give back frames that will not be sent. */
 	void (*release)(struct io *io, const struct packet *packets, size_t count);
 
+	/* Empty frames to write to, at most count: data, frame and, in len, the bytes
+	 * there is room for. They are the caller's. Returns how many there were. */
+	size_t (*take)(struct io *io, struct packet *packets, size_t count);
+
 	/* Sleep until there may be something to do, at most timeout_ms. false: there
 	 * never will be again (a replay has ended). */
 	bool (*wait)(struct io *io, int timeout_ms);

@@ -29,6 +29,7 @@ struct io {
 	struct frames frames;
 	uint8_t *memory;
 	struct timeval *times; /* by frame number */
+	struct timeval now;    /* of the last record read */
 	pcap_t *in, *out_format;
 	pcap_dumper_t *out;
 	char *in_name; /* for the log */
@@ -80,7 +81,8 @@ static size_t replay_rx(struct io *io, struct packet *packets, size_t max)
 			continue;
 		}
 		frame = frames_take(&io->frames, FRAMES_HELD);
-		io->times[frame >> io->frames.frame_shift] = header->ts;
+		io->now = header->ts;
+		io->times[frame >> io->frames.frame_shift] = io->now;
 		packets[received] = (struct packet){
 			.data = io->memory + frame + HEADROOM_SIZE,
 			.frame = frame,
@@ -128,6 +130,22 @@ static size_t replay_tx(struct io *io, struct packet *packets, size_t count)
 		packets[taken++] = packet;
 	}
 	gauges_publish(io, io->stats.held - taken);
+	return taken;
+}
+
+static size_t replay_take(struct io *io, struct packet *packets, size_t count)
+{
+	size_t taken = 0;
+
+	for (; taken < count && io->frames.free_count; taken++) {
+		uint64_t frame = frames_take(&io->frames, FRAMES_HELD);
+
+		io->times[frame >> io->frames.frame_shift] = io->now;
+		packets[taken] = (struct packet){ .data = io->memory + frame + HEADROOM_SIZE,
+						  .frame = frame,
+						  .len = io->frames.frame_size - HEADROOM_SIZE };
+	}
+	gauges_publish(io, io->stats.held + taken);
 	return taken;
 }
 
@@ -286,6 +304,7 @@ const struct io_engine io_replay = {
 	.rx = replay_rx,
 	.tx = replay_tx,
 	.release = replay_release,
+	.take = replay_take,
 	.wait = replay_wait,
 	.stats = replay_stats,
 	.socket = replay_socket,

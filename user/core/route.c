@@ -1,0 +1,615 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "route.h"
+
+#include "cid_length.h"
+#include "counter.h"
+#include "key.h"
+
+/* Bytes after a short header's Connection ID: RFC 9000 section 5.4.2 has packet
+ * number, sample and tag. What is shorter is not QUIC. */
+#define SHORT_HEADER_REST 20
+
+/* `hash: connection-id`: servers that copy a prefix of the client's choice copy at
+ * least what every client's choice has (RFC 9000 section 7.2). */
+#define CID_PREFIX_LEN 8
+
+#define FORWARD (-1)
+
+static const struct {
+	const char *name, *meaning;
+} rules[ROUTE_RULE_COUNT] = {
+#define X(constant, name, meaning) [ROUTE_##constant] = { name, meaning },
+	ROUTE_RULES(X)
+#undef X
+}, counters[ROUTE_COUNTER_COUNT] = {
+#define X(constant, name, meaning) [ROUTE_COUNT_##constant] = { name, meaning },
+	ROUTE_COUNTERS(X)
+#undef X
+};
+
+const char *route_rule_name(enum route_rule rule)
+{
+	return rules[rule].name;
+}
+
+const char *route_rule_meaning(enum route_rule rule)
+{
+	return rules[rule].meaning;
+}
+
+const char *route_counter_name(enum route_counter counter)
+{
+	return counters[counter].name;
+}
+
+const char *route_counter_meaning(enum route_counter counter)
+{
+	return counters[counter].meaning;
+}
+
+void router_worker_init(struct router_worker *worker, struct quic_lb_scratch *quic_lb,
+			uint64_t now_ms)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->quic_lb = quic_lb;
+	guard_init(&worker->unproven, UNPROVEN_PER_PREFIX_PER_S, UNPROVEN_PER_S, now_ms);
+	guard_init(&worker->copies, DISCOVERY_PER_PREFIX_PER_S, DISCOVERY_PER_S, now_ms);
+}
+
+static void count(const struct route_ctx *ctx, enum route_counter counter, uint64_t amount)
+{
+	counter_add(&ctx->worker->counts[counter], amount);
+}
+
+static const struct service *service_of(const struct route_ctx *ctx, const struct route *route)
+{
+	return &ctx->table->services[route->service_slot];
+}
+
+static bool remembers(const struct route_ctx *ctx)
+{
+	return ctx->router->tuples.line_count;
+}
+
+static struct target *target_of(const struct route_ctx *ctx, const struct route *route, int slot)
+{
+	return table_target(ctx->table, (uint16_t)slot, udp_view_family(route->view));
+}
+
+/* A slot from the tables: may still be of a backend that was removed, or that has
+ * moved to another service. */
+static bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+{
+	const struct target *target;
+
+	if (slot >= ctx->table->slot_limit)
+		return false;
+	target = target_of(ctx, route, slot);
+	return target->present && target->service_slot == route->service_slot;
+}
+
+static bool opens_connection(const struct route *route)
+{
+	return route->quic.type == QUIC_INITIAL || route->quic.type == QUIC_0RTT;
+}
+
+/* May wait for its owner: nothing that could open a connection. */
+static bool is_plain_short(const struct route *route)
+{
+	uint32_t rest = route->view->udp_len - sizeof(struct wire_udp) - 1;
+
+	return route->is_quic && route->quic.type == QUIC_SHORT && route->quic.dcid[-1] & 0x40 &&
+	       rest >= (route->has_cid ? route->cid_len : 1u) + SHORT_HEADER_REST;
+}
+
+/* --- keys ------------------------------------------------------------------ */
+
+static uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
+			   enum key_cid_origin origin, uint8_t len)
+{
+	return key_cid(route->service_slot, origin, route->quic.dcid, len, &ctx->router->secret);
+}
+
+/* A long header says how long its Connection ID is; for a short one it is known
+ * of the service's servers. */
+static uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
+{
+	const struct service *service = service_of(ctx, route);
+	uint8_t len = service->connection_id_len;
+
+	if (route->quic.type != QUIC_SHORT)
+		return route->quic.dcid_len <= QUIC_CID_LEN_MAX ? (uint8_t)route->quic.dcid_len : 0;
+	if (!len)
+		len = cid_length_at(&ctx->router->cid_lengths[route->service_slot], 0);
+	return len <= route->quic.dcid_len ? len : 0;
+}
+
+static void cid_begin(const struct route_ctx *ctx, struct route *route)
+{
+	route->cid_len = cid_len_of(ctx, route);
+	route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
+	if (!route->has_cid || !remembers(ctx))
+		return;
+	route->cid_key = cid_key_of(
+		ctx, route, service_of(ctx, route)->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
+		route->cid_len);
+	affinity_prefetch(&ctx->router->cids, route->cid_key);
+}
+
+static void quic_begin(struct route *route, bool is_quic)
+{
+	const uint8_t *payload = (const uint8_t *)(route->view->udp + 1);
+
+	route->is_quic =
+		is_quic &&
+		!quic_parse(payload, route->view->udp_len - sizeof(struct wire_udp), &route->quic);
+}
+
+static void maglev_begin(const struct route_ctx *ctx, struct route *route)
+{
+	const struct service *service = service_of(ctx, route);
+	const struct maglev *maglev = service->maglev[udp_view_family(route->view)];
+	uint64_t hash;
+
+	if (!maglev->size)
+		return;
+	if (service->hash_connection_id && route->is_quic && route->quic.dcid_len >= CID_PREFIX_LEN)
+		hash = hash_bytes(route->quic.dcid, CID_PREFIX_LEN, &ctx->table->secret);
+	else
+		hash = key_tuple(route->view, &ctx->table->secret);
+	route->entry = maglev_entry(maglev, hash);
+	__builtin_prefetch(route->entry);
+}
+
+void route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
+		 struct route *route, struct quic_lb_query *query)
+{
+	const struct service *service = &ctx->table->services[service_slot];
+
+	*route = (struct route){ .view = view, .service_slot = service_slot, .slot = -1 };
+	query->lb = NULL;
+	quic_begin(route, service->is_quic);
+	if (route->is_quic && service->quic_lb)
+		*query = (struct quic_lb_query){ .lb = service->quic_lb,
+						 .cid = route->quic.dcid,
+						 .len = route->quic.dcid_len };
+	if (!remembers(ctx)) {
+		maglev_begin(ctx, route);
+		return;
+	}
+	route->tuple_key = key_tuple(view, &ctx->router->secret) | 1;
+	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
+	if (route->is_quic)
+		cid_begin(ctx, route);
+}
+
+/* --- tables ---------------------------------------------------------------- */
+
+static bool tuple_find(const struct route_ctx *ctx, const struct route *route,
+		       struct affinity_entry *ret_entry)
+{
+	return affinity_find(&ctx->router->tuples, route->tuple_key, affinity_ticks(ctx->now_ms),
+			     service_of(ctx, route)->idle_ticks, ret_entry);
+}
+
+static bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
+			 struct affinity_entry *ret_entry)
+{
+	return affinity_find(&ctx->router->cids, key, affinity_ticks(ctx->now_ms),
+			     service_of(ctx, route)->idle_ticks, ret_entry);
+}
+
+/* May a stranger at client's address have one more entry? */
+static bool unproven_take(const struct route_ctx *ctx, const struct udp_view *view, bool is_back)
+{
+	bool is_ipv6 = view->ip_version == 6;
+	const uint8_t *client = is_ipv6 ? (is_back ? view->ipv6->dst : view->ipv6->src)
+					: (is_back ? view->ipv4->dst : view->ipv4->src);
+
+	if (guard_take(&ctx->worker->unproven, client, is_ipv6, 1, ctx->now_ms))
+		return true;
+	count(ctx, ROUTE_COUNT_RATIONED, 1);
+	return false;
+}
+
+static void tuple_insert(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
+			 bool is_back)
+{
+	if (unproven_take(ctx, route->view, is_back))
+		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
+				      affinity_ticks(ctx->now_ms),
+				      service_of(ctx, route)->idle_ticks,
+				      &ctx->worker->tuple_stats);
+}
+
+static void cid_insert(const struct route_ctx *ctx, const struct route *route, uint64_t key,
+		       uint16_t slot, bool proven)
+{
+	(void)affinity_insert(&ctx->router->cids, key, slot, proven, affinity_ticks(ctx->now_ms),
+			      service_of(ctx, route)->idle_ticks, &ctx->worker->cid_stats);
+}
+
+/* At most CIDS_PER_TUPLE_PER_MINUTE: a client may not fill the table alone. */
+static bool pace_take(const struct route_ctx *ctx, const struct route *route)
+{
+	struct route_pace *pace =
+		&ctx->worker->paces[route->tuple_key >> 32 & (ROUTE_PACE_COUNT - 1)];
+	uint16_t minute = (uint16_t)(ctx->now_ms / 60000);
+
+	if (pace->tag != (uint32_t)route->tuple_key || pace->minute != minute)
+		*pace = (struct route_pace){ .tag = (uint32_t)route->tuple_key, .minute = minute };
+	if (pace->count == CIDS_PER_TUPLE_PER_MINUTE)
+		return false;
+	pace->count++;
+	return true;
+}
+
+/* The client uses an unknown Connection ID on a 4-tuple that is known. */
+static void cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+{
+	struct affinity_entry known;
+	uint64_t key;
+
+	if (!route->has_cid)
+		return;
+	key = cid_key_of(ctx, route, KEY_CID_OF_CLIENT, route->cid_len);
+	if (cid_find_key(ctx, route, key, &known) || !pace_take(ctx, route) ||
+	    !unproven_take(ctx, route->view, false))
+		return;
+	cid_insert(ctx, route, key, slot, false);
+}
+
+/* --- a client's datagram ---------------------------------------------------- */
+
+static void decide(struct route *route, uint16_t slot, enum route_rule rule)
+{
+	route->slot = slot;
+	route->rule = rule;
+}
+
+/* The connection is known, but not its backend: drop, or treat it as new. */
+static int gone_decide(const struct route_ctx *ctx, struct route *route)
+{
+	if (service_of(ctx, route)->drops_gone)
+		return DROP_BACKEND_GONE;
+	route->is_gone = true;
+	return FORWARD;
+}
+
+/* With answers on the way through here, they keep the 4-tuple's time; without, its
+ * client does. is_proof: the client uses what a server has named. */
+static void tuple_keep(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
+		       bool is_proof)
+{
+	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
+	bool client_keeps = !service_of(ctx, route)->is_nat || !route->is_quic;
+	struct affinity_entry tuple;
+
+	if (!tuple_find(ctx, route, &tuple)) {
+		tuple_insert(ctx, route, slot, false);
+		return;
+	}
+	if (tuple.slot != slot)
+		return;
+	if (client_keeps || (is_proof && !tuple.proven))
+		affinity_touch(&tuple, is_proof,
+			       client_keeps ? now_ticks : (now_ticks - tuple.age_ticks) & 0xfff);
+}
+
+/* Other lengths that this service's servers use, then what clients have taught. */
+static bool cid_find(const struct route_ctx *ctx, struct route *route,
+		     struct affinity_entry *ret_entry, bool *ret_is_proof)
+{
+	const struct service *service = service_of(ctx, route);
+	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
+
+	*ret_is_proof = service->is_nat;
+	if (cid_find_key(ctx, route, route->cid_key, ret_entry))
+		return true;
+	if (!service->is_nat)
+		return false;
+	for (unsigned int i = 1; route->quic.type == QUIC_SHORT && !service->connection_id_len &&
+				 i < CID_LENGTH_COUNT_MAX;
+	     i++) {
+		uint8_t len = cid_length_at(lengths, i);
+
+		if (!len || len > route->quic.dcid_len)
+			continue;
+		if (cid_find_key(ctx, route, cid_key_of(ctx, route, KEY_CID_OF_SERVER, len),
+				 ret_entry))
+			return true;
+	}
+	*ret_is_proof = false;
+	return cid_find_key(ctx, route, cid_key_of(ctx, route, KEY_CID_OF_CLIENT, route->cid_len),
+			    ret_entry);
+}
+
+/* (2) */
+static int cid_decide(const struct route_ctx *ctx, struct route *route)
+{
+	struct affinity_entry entry;
+	bool is_proof;
+
+	if (!route->has_cid || !cid_find(ctx, route, &entry, &is_proof))
+		return FORWARD;
+	if (!slot_lives(ctx, route, entry.slot))
+		return gone_decide(ctx, route);
+	affinity_touch(&entry, is_proof, affinity_ticks(ctx->now_ms));
+	tuple_keep(ctx, route, entry.slot, is_proof);
+	decide(route, entry.slot, ROUTE_CID);
+	return FORWARD;
+}
+
+/* Does a known 4-tuple decide for this datagram, whose Connection ID is unknown? */
+static bool tuple_binds(const struct route_ctx *ctx, const struct route *route,
+			const struct affinity_entry *tuple)
+{
+	if (!route->is_quic)
+		return true;
+	if (opens_connection(route) && !target_of(ctx, route, tuple->slot)->accepts_new)
+		return false;
+	return !is_plain_short(route) || !service_of(ctx, route)->discovers ||
+	       tuple->age_ticks <= ROUTE_OWNER_TICKS;
+}
+
+/* (3); a 4-tuple that does not decide leaves in route->slot whom to ask first. */
+static int tuple_decide(const struct route_ctx *ctx, struct route *route)
+{
+	struct affinity_entry tuple;
+
+	if (!tuple_find(ctx, route, &tuple))
+		return FORWARD;
+	if (!slot_lives(ctx, route, tuple.slot))
+		return gone_decide(ctx, route);
+	if (!tuple_binds(ctx, route, &tuple)) {
+		if (is_plain_short(route))
+			route->slot = tuple.slot;
+		return FORWARD;
+	}
+	tuple_keep(ctx, route, tuple.slot, false);
+	if (route->is_quic)
+		cid_learn(ctx, route, tuple.slot);
+	decide(route, tuple.slot, ROUTE_TUPLE);
+	return FORWARD;
+}
+
+/* (1): a crafted Connection ID must not choose the backend of a new connection. */
+static bool quic_lb_decide(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
+{
+	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot))
+		return false;
+	if (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new)
+		return false;
+	decide(route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
+	return true;
+}
+
+/* (5) or (4) */
+static void stranger_decide(const struct route_ctx *ctx, struct route *route)
+{
+	const struct service *service = service_of(ctx, route);
+
+	if (route->is_gone)
+		route->rule = ROUTE_GONE;
+	else if (!is_plain_short(route) || service->hash_connection_id)
+		route->rule = ROUTE_NEW;
+	else
+		route->rule =
+			service->discovers && remembers(ctx) ? ROUTE_DISCOVERY : ROUTE_UNKNOWN;
+	if (route->rule != ROUTE_DISCOVERY)
+		route->slot = -1;
+	if (route->slot < 0)
+		maglev_begin(ctx, route);
+}
+
+int route_find(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
+{
+	int reason;
+
+	if (quic_lb_decide(ctx, route, lb_slot))
+		return FORWARD;
+	if (!remembers(ctx)) {
+		stranger_decide(ctx, route);
+		return FORWARD;
+	}
+	if (route->is_quic) {
+		reason = cid_decide(ctx, route);
+		if (reason != FORWARD || (route->slot >= 0))
+			return reason;
+	}
+	if (!route->is_gone) {
+		reason = tuple_decide(ctx, route);
+		if (reason != FORWARD || (route->slot >= 0 && route->rule == ROUTE_TUPLE))
+			return reason;
+	}
+	stranger_decide(ctx, route);
+	return FORWARD;
+}
+
+/* Copies for all others of the family, if the client's prefix may have so many. */
+static bool copies_take(const struct route_ctx *ctx, const struct route *route)
+{
+	const struct service *service = service_of(ctx, route);
+	uint32_t copies = service->backend_count - 1u;
+	const uint8_t *client =
+		route->view->ip_version == 6 ? route->view->ipv6->src : route->view->ipv4->src;
+
+	if (copies > DISCOVERY_COPIES_MAX)
+		copies = DISCOVERY_COPIES_MAX;
+	return guard_take(&ctx->worker->copies, client, route->view->ip_version == 6, copies,
+			  ctx->now_ms);
+}
+
+static bool first_take(const struct route_ctx *ctx, const struct route *route)
+{
+	const uint8_t *client =
+		route->view->ip_version == 6 ? route->view->ipv6->src : route->view->ipv4->src;
+
+	return guard_take(&ctx->worker->copies, client, route->view->ip_version == 6, 1,
+			  ctx->now_ms);
+}
+
+static void discovery_decide(const struct route_ctx *ctx, struct route *route)
+{
+	uint16_t slot = (uint16_t)route->slot;
+	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
+
+	switch (discovery_ask(&ctx->router->discovery, route->tuple_key, len,
+			      first_take(ctx, route), ctx->now_ms, &slot)) {
+	case DISCOVERY_REFUSED:
+		count(ctx, ROUTE_COUNT_DISCOVERY_REFUSED, 1);
+		route->rule = ROUTE_UNKNOWN;
+		return;
+	case DISCOVERY_FIRST: count(ctx, ROUTE_COUNT_DISCOVERIES, 1); break;
+	case DISCOVERY_OTHERS: route->asks_all = copies_take(ctx, route); break;
+	case DISCOVERY_WAITING: break;
+	}
+	if (slot_lives(ctx, route, slot))
+		route->slot = slot;
+}
+
+/* The backend that now gets a connection which had another. */
+static void gone_learn(const struct route_ctx *ctx, const struct route *route)
+{
+	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
+	struct affinity_entry entry;
+	bool is_proof;
+
+	if (route->has_cid && cid_find(ctx, (struct route *)route, &entry, &is_proof) &&
+	    entry.slot != route->slot)
+		(void)affinity_replace(&entry, (uint16_t)route->slot, now_ticks);
+	if (tuple_find(ctx, route, &entry) && entry.slot != route->slot)
+		(void)affinity_replace(&entry, (uint16_t)route->slot, now_ticks);
+}
+
+static void stranger_learn(const struct route_ctx *ctx, const struct route *route)
+{
+	struct affinity_entry known;
+
+	if (route->rule == ROUTE_GONE)
+		gone_learn(ctx, route);
+	else if (route->rule == ROUTE_NEW && !(route->is_quic && route->quic.type == QUIC_SHORT) &&
+		 !tuple_find(ctx, route, &known))
+		tuple_insert(ctx, route, (uint16_t)route->slot, false);
+}
+
+int route_end(const struct route_ctx *ctx, struct route *route)
+{
+	if (route->slot < 0 && route->entry)
+		route->slot = *route->entry;
+	if (route->slot >= 0 && remembers(ctx)) {
+		if (route->rule == ROUTE_DISCOVERY)
+			discovery_decide(ctx, route);
+		else if (route->entry)
+			stranger_learn(ctx, route);
+	}
+	counter_add(&ctx->worker->decided[route->rule], route->slot >= 0);
+	return route->slot;
+}
+
+/* --- a backend's answer ------------------------------------------------------ */
+
+void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct udp_view *view,
+		      struct route *route)
+{
+	const struct target *target = table_target(ctx->table, slot, udp_view_family(view));
+	const struct service *service = &ctx->table->services[target->service_slot];
+
+	*route = (struct route){ .view = view, .service_slot = target->service_slot, .slot = slot };
+	if (!remembers(ctx))
+		return;
+	route->tuple_key = key_tuple_back(view, target, &ctx->router->secret) | 1;
+	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
+	quic_begin(route, service->is_quic);
+	if (!route->is_quic || route->quic.type == QUIC_SHORT ||
+	    route->quic.type == QUIC_VERSION_NEGOTIATION ||
+	    route->quic.scid_len < CID_LEARN_LEN_MIN || route->quic.scid_len > QUIC_CID_LEN_MAX)
+		return;
+	route->has_cid = true;
+	route->cid_len = (uint8_t)route->quic.scid_len;
+	route->cid_key = key_cid(route->service_slot, KEY_CID_OF_SERVER, route->quic.scid,
+				 route->cid_len, &ctx->router->secret);
+	affinity_prefetch(&ctx->router->cids, route->cid_key);
+}
+
+/* An entry that another backend has not used lately goes to who answers now. */
+static void entry_take_over(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			    uint16_t slot)
+{
+	if (entry->age_ticks > ROUTE_OWNER_TICKS &&
+	    affinity_replace(entry, slot, affinity_ticks(ctx->now_ms)))
+		count(ctx, ROUTE_COUNT_REPLACED, 1);
+}
+
+/* The source of a long header is the Connection ID that the client is to use. */
+static void server_cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+{
+	struct affinity_entry entry;
+
+	cid_length_count(&ctx->router->cid_lengths[route->service_slot], route->cid_len);
+	if (!cid_find_key(ctx, route, route->cid_key, &entry)) {
+		if (unproven_take(ctx, route->view, true))
+			cid_insert(ctx, route, route->cid_key, slot, false);
+	} else if (entry.slot == slot) {
+		affinity_touch(&entry, false, affinity_ticks(ctx->now_ms));
+	} else {
+		entry_take_over(ctx, &entry, slot);
+	}
+}
+
+/* may_replace: a short header says little about who owns the 4-tuple. */
+static void tuple_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
+			bool may_replace)
+{
+	struct affinity_entry tuple;
+
+	if (!tuple_find(ctx, route, &tuple))
+		tuple_insert(ctx, route, slot, true);
+	else if (tuple.slot == slot)
+		affinity_touch(&tuple, false, affinity_ticks(ctx->now_ms));
+	else if (may_replace || !slot_lives(ctx, route, tuple.slot))
+		entry_take_over(ctx, &tuple, slot);
+}
+
+/* The backend has shown that it owns the connection: its 4-tuple is its own. */
+static void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+{
+	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
+	struct affinity_entry tuple;
+
+	count(ctx, ROUTE_COUNT_DISCOVERED, 1);
+	if (!tuple_find(ctx, route, &tuple))
+		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, true, now_ticks,
+				      service_of(ctx, route)->idle_ticks,
+				      &ctx->worker->tuple_stats);
+	else if (tuple.slot == slot)
+		affinity_touch(&tuple, true, now_ticks);
+	else
+		(void)affinity_replace(&tuple, slot, now_ticks);
+}
+
+static int short_answer_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+{
+	const uint8_t *answer = (const uint8_t *)(route->view->udp + 1);
+	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
+
+	switch (discovery_answer(&ctx->router->discovery, route->tuple_key, slot, answer, len,
+				 ctx->now_ms)) {
+	case DISCOVERY_UNCLEAR: return DROP_DISCOVERY_ANSWER;
+	case DISCOVERY_OWNER: owner_learn(ctx, route, slot); break;
+	case DISCOVERY_NOT_SOUGHT: tuple_learn(ctx, route, slot, false); break;
+	}
+	return FORWARD;
+}
+
+int route_back_end(const struct route_ctx *ctx, uint16_t slot, struct route *route)
+{
+	if (!remembers(ctx))
+		return FORWARD;
+	if (route->is_quic && route->quic.type == QUIC_SHORT)
+		return short_answer_learn(ctx, route, slot);
+	if (route->has_cid)
+		server_cid_learn(ctx, route, slot);
+	tuple_learn(ctx, route, slot, true);
+	return FORWARD;
+}

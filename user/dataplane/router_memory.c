@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "dataplane/router_memory.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#define HUGE_PAGE_SIZE (2 << 20)
+
+/* Zeroed by the kernel; touched now, so that no worker waits for it later. */
+static int table_map(struct affinity *table, size_t key_count)
+{
+	size_t size =
+		(affinity_size(key_count) + HUGE_PAGE_SIZE - 1) & ~(size_t)(HUGE_PAGE_SIZE - 1);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -ENOMEM;
+	(void)madvise(memory, size, MADV_HUGEPAGE);
+	memset(memory, 0, size);
+	affinity_init(table, memory, size);
+	return 0;
+}
+
+static void table_unmap(struct affinity *table)
+{
+	if (table->words)
+		(void)munmap(table->words, table->line_count * 64);
+}
+
+int router_new(size_t connection_count, struct router **ret_router)
+{
+	size_t size = (sizeof(struct router) + 63) & ~(size_t)63;
+	struct router *router = aligned_alloc(64, size);
+	uint8_t key[16];
+	int err = 0;
+
+	if (!router)
+		return -ENOMEM;
+	memset(router, 0, size);
+	if (getrandom(key, sizeof(key), 0) != sizeof(key))
+		err = -errno;
+	hash_secret_derive(key, &router->secret);
+	if (!err && connection_count)
+		err = table_map(&router->tuples, connection_count);
+	if (!err && connection_count)
+		err = table_map(&router->cids, connection_count);
+	if (err) {
+		router_free(router);
+		return err;
+	}
+	*ret_router = router;
+	return 0;
+}
+
+void router_free(struct router *router)
+{
+	if (!router)
+		return;
+	table_unmap(&router->tuples);
+	table_unmap(&router->cids);
+	free(router);
+}
