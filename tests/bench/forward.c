@@ -14,6 +14,8 @@
 #include "../unit/datagram.h"
 #include "../unit/test.h"
 #include "core/forward.h"
+#include "core/key.h"
+#include "dataplane/router_memory.h"
 #include "util/clock.h"
 #include "util/options.h"
 
@@ -21,17 +23,26 @@
 #define HEADROOM       256
 #define POOL_COUNT     4096
 #define HUGE_PAGE_SIZE (2 << 20)
+#define CID_LEN	       8
 
 static struct {
-	const char *connections, *backends, *services, *passes;
+	const char *connections, *backends, *services, *passes, *known;
 	bool is_return, is_ipv6;
-} arguments = { .connections = "1000000", .backends = "100", .services = "1", .passes = "200" };
+} arguments = {
+	.connections = "1000000",
+	.backends = "100",
+	.services = "1",
+	.passes = "200",
+	.known = "nothing",
+};
 
 static const struct option_entry entries[] = {
 	{ 0, "connections", "COUNT", "default 1000000", .value = &arguments.connections },
 	{ 0, "backends", "COUNT", "of a service; default 100", .value = &arguments.backends },
 	{ 0, "services", "COUNT", "default 1", .value = &arguments.services },
 	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .value = &arguments.passes },
+	{ 0, "known", "WHAT", "of connections: nothing (default), tuple (plain UDP), cid",
+	  .value = &arguments.known },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
 	{ 0, "ipv6", NULL, "IPv6 instead of IPv4", .flag = &arguments.is_ipv6 },
 };
@@ -78,9 +89,20 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 		struct table_backend *own = &backends[s * backend_count];
 
 		services[s] =
-			(struct table_service){ endpoint(s, 0, 443), true, own, backend_count };
+			(struct table_service){ .slot = (uint16_t)s,
+						.endpoint = endpoint(s, 0, 443),
+						.is_quic = strcmp(arguments.known, "tuple") != 0,
+						.connection_id_len = CID_LEN,
+						.idle_ticks = 100,
+						.backends = own,
+						.backend_count = backend_count };
 		for (size_t b = 0; b < backend_count; b++)
-			own[b] = (struct table_backend){ endpoint(s, b + 1, 4433), b, 1 };
+			own[b] = (struct table_backend){
+				.slot = (uint16_t)(s * backend_count + b),
+				.endpoint = endpoint(s, b + 1, 4433),
+				.id = b,
+				.weight = 1,
+			};
 	}
 	if (table_build(&spec, &table)) {
 		(void)fprintf(stderr, "forward: no such table\n");
@@ -95,11 +117,10 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 	return table;
 }
 
-/* A short header with an 8-byte Connection ID, of a random connection. */
-static struct packet frame_make(uint8_t *chunk, uint64_t random, size_t service_count,
+/* A short header with an 8-byte Connection ID. */
+static struct packet frame_make(uint8_t *chunk, uint64_t connection, size_t service_count,
 				size_t backend_count)
 {
-	uint64_t connection = random % strtoull(arguments.connections, NULL, 10);
 	size_t service = connection % service_count, host = 0;
 	uint8_t payload[64] = { 0x40 }, mapped[16];
 	struct datagram d = { .is_ipv6 = arguments.is_ipv6, .ttl = 64, .payload = payload };
@@ -107,6 +128,7 @@ static struct packet frame_make(uint8_t *chunk, uint64_t random, size_t service_
 	uint8_t *client = arguments.is_return ? d.dst : d.src;
 	uint8_t *server = arguments.is_return ? d.src : d.dst;
 
+	memcpy(payload + 1, &connection, CID_LEN);
 	d.payload_len = sizeof(payload);
 	if (arguments.is_return)
 		host = 1 + connection % backend_count;
@@ -126,6 +148,46 @@ static struct packet frame_make(uint8_t *chunk, uint64_t random, size_t service_
 	return packet;
 }
 
+static bool is_known(const char *by)
+{
+	return strcmp(arguments.known, by) == 0;
+}
+
+static void connection_insert(struct router *router, uint64_t connection, size_t service_count,
+			      size_t backend_count)
+{
+	struct affinity_stats affinity_stats = { 0 };
+	uint8_t chunk[CHUNK_SIZE];
+	struct packet packet = frame_make(chunk, connection, service_count, backend_count);
+	struct cursor cursor = { packet.data, packet.data + packet.len };
+	uint16_t slot = (uint16_t)(packet.slot * backend_count + connection % backend_count);
+	struct udp_view view;
+	uint64_t key;
+
+	(void)parse_udp(&cursor, &view);
+	key = is_known("tuple") ? key_tuple(&view, &router->secret) | 1
+				: key_cid(packet.slot, KEY_CID_OF_SERVER,
+					  (uint8_t *)(view.udp + 1) + 1, CID_LEN, &router->secret);
+	(void)affinity_insert(is_known("tuple") ? &router->tuples : &router->cids, key, slot, true,
+			      0, 100, &affinity_stats);
+}
+
+/* Every connection into the table that is to decide, on some backend. */
+static struct router *router_make(size_t service_count, size_t backend_count)
+{
+	uint64_t count = strtoull(arguments.connections, NULL, 10);
+	bool is_return = arguments.is_return;
+	struct router *router;
+
+	if (router_new(is_known("nothing") ? 0 : count, &router))
+		exit(EXIT_FAILURE);
+	arguments.is_return = false; /* entries are of the clients' datagrams */
+	for (uint64_t i = 0; !is_known("nothing") && i < count; i++)
+		connection_insert(router, i, service_count, backend_count);
+	arguments.is_return = is_return;
+	return router;
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -138,10 +200,10 @@ static void report(double *runs, size_t count)
 	json_t *row = json_object(), *values = json_array();
 	char subject[96];
 
-	(void)snprintf(subject, sizeof(subject), "forward_burst %s %s, %s connections, %s x %s",
-		       arguments.is_ipv6 ? "IPv6" : "IPv4",
-		       arguments.is_return ? "return" : "service", arguments.connections,
-		       arguments.services, arguments.backends);
+	(void)snprintf(
+		subject, sizeof(subject), "forward_burst %s %s, known %s, %s connections, %s x %s",
+		arguments.is_ipv6 ? "IPv6" : "IPv4", arguments.is_return ? "return" : "service",
+		arguments.known, arguments.connections, arguments.services, arguments.backends);
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(values, json_real(runs[i]));
 	qsort(runs, count, sizeof(*runs), compare);
@@ -161,7 +223,8 @@ int main(int argc, char **argv)
 	static struct packet pool[POOL_COUNT];
 	uint8_t *chunks = aligned_alloc(HUGE_PAGE_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
 	int operands, status = options_parse(&options, argc, argv, &operands);
-	struct forward_ctx ctx = { .stats = &stats };
+	static struct router_worker worker;
+	struct forward_ctx ctx = { .stats = &stats, .route.worker = &worker };
 	size_t service_count, backend_count, passes;
 	uint64_t random = 1;
 	double *runs;
@@ -172,14 +235,18 @@ int main(int argc, char **argv)
 	backend_count = strtoul(arguments.backends, NULL, 10);
 	passes = strtoul(arguments.passes, NULL, 10);
 	runs = calloc(passes, sizeof(*runs));
-	ctx.table = table_make(service_count, backend_count);
+	ctx.route.table = table_make(service_count, backend_count);
+	ctx.route.router = router_make(service_count, backend_count);
+	router_worker_init(&worker, NULL, 0);
 	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
 	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
 	for (size_t pass = 0; pass < passes; pass++) {
 		uint64_t spent_ns = 0;
 
 		for (size_t i = 0; i < POOL_COUNT; i++)
-			pool[i] = frame_make(chunks + i * CHUNK_SIZE, random_next(&random),
+			pool[i] = frame_make(chunks + i * CHUNK_SIZE,
+					     random_next(&random) %
+						     strtoull(arguments.connections, NULL, 10),
 					     service_count, backend_count);
 		for (size_t i = 0; i < POOL_COUNT; i += BURST_MAX) {
 			uint64_t start_ns = clock_ns();
@@ -195,7 +262,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	report(runs, passes);
-	table_free((struct table *)ctx.table);
+	table_free((struct table *)ctx.route.table);
+	router_free(ctx.route.router);
 	free(chunks);
 	free(runs);
 	return EXIT_SUCCESS;

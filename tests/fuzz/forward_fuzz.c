@@ -21,7 +21,12 @@ static struct table *table_make(void)
 			      wire_be16(4433) },
 		.weight = 1,
 	};
-	const struct table_service services[] = { { service, true, &backend, 1 } };
+	const struct table_service services[] = { { .endpoint = service,
+						    .is_quic = true,
+						    .discovers = true,
+						    .idle_ticks = 100,
+						    .backends = &backend,
+						    .backend_count = 1 } };
 	const struct table_port port = { .mac = { 2 }, .mtu = 1500 };
 	const struct table_spec spec = { &port, 1, services, 1, "fuzz" };
 	struct table *table = NULL;
@@ -36,16 +41,25 @@ static struct table *table_make(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static uint64_t memory[64][8] __attribute__((aligned(64)));
 	static struct forward_stats stats;
+	static struct router_worker worker;
+	static struct router router;
 	static struct table *table;
 	struct packet packet = { 0 };
+	struct forward_ctx ctx = { .stats = &stats };
 	uint64_t before = stats.forwarded, after = 0;
 	uint8_t *frame;
 
 	if (size < 1)
 		return 0;
-	if (!table)
+	if (!table) {
 		table = table_make();
+		affinity_init(&router.tuples, memory, sizeof(memory) / 2);
+		affinity_init(&router.cids, memory[32], sizeof(memory) / 2);
+		router_worker_init(&worker, NULL, 0);
+	}
+	ctx.route = (struct route_ctx){ table, &router, &worker, stats.forwarded };
 	frame = malloc(size);
 	memcpy(frame, data + 1, size - 1);
 	packet = (struct packet){ .data = frame,
@@ -55,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				  .tx_port = data[0] >> 4 & 3 };
 	for (size_t i = 0; i < DROP_REASON_COUNT; i++)
 		before += stats.dropped[i];
-	(void)forward_burst(&(struct forward_ctx){ table, &stats }, &packet, 1);
+	(void)forward_burst(&ctx, &packet, 1);
 	for (size_t i = 0; i < DROP_REASON_COUNT; i++)
 		after += stats.dropped[i];
 	assert(after + stats.forwarded == before + 1);

@@ -14,8 +14,8 @@
 #include "test.h"
 
 enum { PORT_CLIENTS, PORT_BACKENDS, PORT_COUNT };
-enum { SERVICE_WEB, SERVICE_DNS, SERVICE_EMPTY, SERVICE_COUNT };
-enum { BACKEND_WEB_1, BACKEND_WEB_2, BACKEND_DNS, BACKEND_DRAINED };
+enum { SERVICE_WEB, SERVICE_DNS, SERVICE_EMPTY, SERVICE_L2, SERVICE_COUNT };
+enum { BACKEND_WEB_1, BACKEND_WEB_2, BACKEND_DNS, BACKEND_DRAINED, BACKEND_L2, BACKEND_COUNT };
 
 #define SERVICE_PORT 443
 #define BACKEND_PORT 4433
@@ -33,6 +33,8 @@ static const uint8_t client_ipv6[16] = { 0x20, 1, 0xd, 0xb8, 0xff, [15] = 9 };
 
 static struct table *table;
 static struct forward_stats stats;
+static struct router router; /* remembers nothing */
+static struct router_worker worker;
 
 static void backend_addr(bool is_ipv6, uint16_t slot, uint8_t *addr)
 {
@@ -68,7 +70,8 @@ static struct table_backend backend(uint16_t slot, uint16_t weight)
 
 	backend_addr(false, slot, ipv4);
 	backend_addr(true, slot, ipv6);
-	return (struct table_backend){ .endpoint = endpoint(ipv4, ipv6, BACKEND_PORT),
+	return (struct table_backend){ .slot = slot,
+				       .endpoint = endpoint(ipv4, ipv6, BACKEND_PORT),
 				       .id = 1000 + slot,
 				       .weight = weight };
 }
@@ -78,10 +81,26 @@ static int setup(void **state)
 	const struct table_backend web[] = { backend(BACKEND_WEB_1, 1), backend(BACKEND_WEB_2, 1) };
 	const struct table_backend dns[] = { backend(BACKEND_DNS, 1) };
 	const struct table_backend drained[] = { backend(BACKEND_DRAINED, 0) };
+	const struct table_backend l2[] = { backend(BACKEND_L2, 1) };
 	const struct table_service services[SERVICE_COUNT] = {
-		{ endpoint(service_ipv4, service_ipv6, SERVICE_PORT), true, web, 2 },
-		{ endpoint(service_ipv4, NULL, 53), false, dns, 1 },
-		{ endpoint(service_ipv4, NULL, 54), false, drained, 1 },
+		{ .slot = SERVICE_WEB,
+		  .endpoint = endpoint(service_ipv4, service_ipv6, SERVICE_PORT),
+		  .is_quic = true,
+		  .backends = web,
+		  .backend_count = ARRAY_LEN(web) },
+		{ .slot = SERVICE_DNS,
+		  .endpoint = endpoint(service_ipv4, NULL, 53),
+		  .backends = dns,
+		  .backend_count = ARRAY_LEN(dns) },
+		{ .slot = SERVICE_EMPTY,
+		  .endpoint = endpoint(service_ipv4, NULL, 54),
+		  .backends = drained,
+		  .backend_count = ARRAY_LEN(drained) },
+		{ .slot = SERVICE_L2,
+		  .endpoint = endpoint(service_ipv4, service_ipv6, 55),
+		  .mode = TABLE_L2,
+		  .backends = l2,
+		  .backend_count = ARRAY_LEN(l2) },
 	};
 	struct table_port ports[PORT_COUNT];
 	struct table_spec spec = { .ports = ports,
@@ -97,7 +116,7 @@ static int setup(void **state)
 	}
 	if (table_build(&spec, &table))
 		return -1;
-	for (uint16_t slot = 0; slot <= BACKEND_DRAINED; slot++) {
+	for (uint16_t slot = 0; slot < BACKEND_COUNT; slot++) {
 		uint8_t mac[6];
 
 		backend_mac(slot, mac);
@@ -105,6 +124,7 @@ static int setup(void **state)
 		table_next_hop_set(table, slot, FAMILY_IPV6, PORT_BACKENDS, mac);
 	}
 	memset(&stats, 0, sizeof(stats));
+	router_worker_init(&worker, NULL, 0);
 	return 0;
 }
 
@@ -118,7 +138,9 @@ static int teardown(void **state)
 
 static size_t forward(struct packet *packets, size_t count)
 {
-	const struct forward_ctx ctx = { table, &stats };
+	struct forward_ctx ctx = {
+		.route = { .table = table, .router = &router, .worker = &worker }, .stats = &stats
+	};
 
 	return forward_burst(&ctx, packets, count);
 }
@@ -356,7 +378,8 @@ static void every_reason_to_drop(void **state)
 		  DROP_NO_BACKEND },
 		{ "no such service", false, FRAME_SERVICE, SERVICE_COUNT, 0, mutate_nothing,
 		  DROP_NOT_OURS },
-		{ "no such backend", false, FRAME_RETURN, 4, 0, mutate_nothing, DROP_NOT_OURS },
+		{ "no such backend", false, FRAME_RETURN, BACKEND_COUNT, 0, mutate_nothing,
+		  DROP_NOT_OURS },
 		{ "no such port", false, FRAME_RETURN, 0, PORT_COUNT, mutate_nothing,
 		  DROP_NOT_OURS },
 	};
@@ -600,29 +623,83 @@ static void without_metadata_and_not_ours(void **state)
 	assert_int_equal(stats.dropped[DROP_NOT_OURS], 1);
 }
 
+/* Only MAC addresses change, and what the sender left for its card to sum. */
+static void l2_changes_mac_addresses_only(void **state)
+{
+	(void)state;
+	for (int form = 0; form < 4; form++) {
+		struct datagram d = to_service(form & 1);
+		uint8_t frame[DATAGRAM_SIZE_MAX], wanted[DATAGRAM_SIZE_MAX];
+		struct packet packet;
+		size_t len;
+
+		d.dst_port = 55;
+		d.ttl = 1; /* as a switch would */
+		d.checksum = form & 2 ? CHECKSUM_PARTIAL : CHECKSUM_VALID;
+		len = datagram_build(&d, frame);
+		packet = packet_of(frame, len, FRAME_SERVICE, SERVICE_L2);
+		assert_int_equal(forward(&packet, 1), 1);
+		assert_int_equal(packet.tx_port, PORT_BACKENDS);
+		backend_mac(BACKEND_L2, d.eth_dst);
+		memcpy(d.eth_src, port_macs[PORT_BACKENDS], 6);
+		d.checksum = CHECKSUM_VALID;
+		datagram_build(&d, wanted);
+		assert_memory_equal(frame, wanted, len);
+	}
+	assert_int_equal(stats.checksums_completed, 2);
+}
+
+static int table_try(struct table_service *services, size_t count, size_t port_count)
+{
+	const struct table_port port = { .mtu = MTU };
+	const struct table_spec spec = { .ports = &port,
+					 .port_count = port_count,
+					 .services = services,
+					 .service_count = count };
+	struct table *built = NULL;
+	int err = table_build(&spec, &built);
+
+	assert_true(err ? !built : !!built);
+	table_free(built);
+	return err;
+}
+
 static void a_table_refuses(void **state)
 {
-	const struct table_backend twins[] = { backend(0, 1), backend(0, 1) };
-	const struct table_service service = { endpoint(service_ipv4, NULL, 1), true, twins, 2 };
-	const struct table_service again[] = { { endpoint(service_ipv4, NULL, 1), true, twins, 1 },
-					       { endpoint(service_ipv4, NULL, 1), true, NULL, 0 } };
-	const struct table_port port = { .mtu = MTU };
-	struct table_spec spec = { .ports = &port, .port_count = 1, .services = &service };
-	struct table *refused = NULL;
+	struct table_backend backends[] = { backend(0, 1), backend(1, 1) };
+	struct table_service services[] = { { .endpoint = endpoint(service_ipv4, NULL, 1),
+					      .backends = backends,
+					      .backend_count = 2 },
+					    { .slot = 1,
+					      .endpoint = endpoint(service_ipv4, NULL, 2) } };
 
 	(void)state;
-	spec.service_count = 1;
-	assert_int_equal(table_build(&spec, &refused), -EINVAL);
-	spec.services = again;
-	spec.service_count = 2;
-	assert_int_equal(table_build(&spec, &refused), -EINVAL);
-	spec.service_count = 1;
-	spec.port_count = 0;
-	assert_int_equal(table_build(&spec, &refused), -EINVAL);
-	spec.port_count = 1;
-	spec.service_count = SERVICE_COUNT_MAX + 1;
-	assert_int_equal(table_build(&spec, &refused), -EINVAL);
-	assert_null(refused);
+	assert_int_equal(table_try(services, 2, 1), 0);
+	assert_int_equal(table_try(services, 2, 0), -EINVAL);
+	assert_int_equal(table_try(services, SERVICE_COUNT_MAX + 1, 1), -EINVAL);
+
+	services[1].slot = 0; /* twice */
+	assert_int_equal(table_try(services, 2, 1), -EINVAL);
+	services[1].slot = SERVICE_COUNT_MAX;
+	assert_int_equal(table_try(services, 2, 1), -EINVAL);
+	services[1].slot = 1;
+	services[1].endpoint.port_be = services[0].endpoint.port_be;
+	assert_int_equal(table_try(services, 2, 1), -EINVAL);
+
+	backends[1].slot = 0;
+	assert_int_equal(table_try(services, 1, 1), -EINVAL);
+	backends[1] = backend(0, 1); /* one (address, port) twice */
+	backends[1].slot = 1;
+	backends[1].id++;
+	assert_int_equal(table_try(services, 1, 1), -EINVAL);
+	services[0].mode = TABLE_L2; /* where it may stand twice */
+	assert_int_equal(table_try(services, 1, 1), 0);
+	backends[1] = backend(1, 1);
+	backends[1].id = backends[0].id;
+	assert_int_equal(table_try(services, 1, 1), -EINVAL);
+	backends[1] = backend(BACKEND_COUNT_MAX - 1, 1);
+	backends[1].slot = BACKEND_COUNT_MAX;
+	assert_int_equal(table_try(services, 1, 1), -EINVAL);
 }
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -630,13 +707,21 @@ static void a_table_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_form_is_rewritten),	     TEST(checksums_hold_for_random_datagrams),
-		TEST(a_sum_of_zero_is_sent_as_ones), TEST(padding_is_left_alone),
-		TEST(every_reason_to_drop),	     TEST(unresolved_next_hop_drops),
-		TEST(a_burst_is_partitioned),	     TEST(every_proper_prefix_is_dropped),
-		TEST(counters_name_the_backend),     TEST(initials_are_counted),
-		TEST(four_tuples_spread_and_stay),   TEST(without_metadata_userspace_classifies),
-		TEST(without_metadata_and_not_ours), TEST(a_table_refuses),
+		TEST(every_form_is_rewritten),
+		TEST(checksums_hold_for_random_datagrams),
+		TEST(a_sum_of_zero_is_sent_as_ones),
+		TEST(padding_is_left_alone),
+		TEST(every_reason_to_drop),
+		TEST(unresolved_next_hop_drops),
+		TEST(a_burst_is_partitioned),
+		TEST(every_proper_prefix_is_dropped),
+		TEST(counters_name_the_backend),
+		TEST(initials_are_counted),
+		TEST(four_tuples_spread_and_stay),
+		TEST(without_metadata_userspace_classifies),
+		TEST(without_metadata_and_not_ours),
+		TEST(l2_changes_mac_addresses_only),
+		TEST(a_table_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
