@@ -334,9 +334,12 @@ static int cid_decide(const struct route_ctx *ctx, struct route *route)
 		return FORWARD;
 	if (!slot_lives(ctx, route, entry.slot))
 		return gone_decide(ctx, route);
+	decide(route, entry.slot, ROUTE_CID);
+	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
+	if (is_proof && entry.proven && !entry.age_ticks)
+		return FORWARD;
 	affinity_touch(&entry, is_proof, affinity_ticks(ctx->now_ms));
 	tuple_keep(ctx, route, entry.slot, is_proof);
-	decide(route, entry.slot, ROUTE_CID);
 	return FORWARD;
 }
 
