@@ -206,10 +206,25 @@ static bool unproven_take(const struct route_ctx *ctx, const struct udp_view *vi
 	const uint8_t *client = is_ipv6 ? (is_back ? view->ipv6->dst : view->ipv6->src)
 					: (is_back ? view->ipv4->dst : view->ipv4->src);
 
+	if (ctx->is_dry)
+		return false;
 	if (guard_take(&ctx->worker->unproven, client, is_ipv6, 1, ctx->now_ms))
 		return true;
 	count(ctx, ROUTE_COUNT_RATIONED, 1);
 	return false;
+}
+
+static void entry_touch(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			bool is_proof)
+{
+	if (!ctx->is_dry)
+		affinity_touch(entry, is_proof, affinity_ticks(ctx->now_ms));
+}
+
+static bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			  uint16_t slot)
+{
+	return !ctx->is_dry && affinity_replace(entry, slot, affinity_ticks(ctx->now_ms));
 }
 
 static void tuple_insert(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
@@ -338,7 +353,7 @@ static int cid_decide(const struct route_ctx *ctx, struct route *route)
 	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
 	if (is_proof && entry.proven && !entry.age_ticks)
 		return FORWARD;
-	affinity_touch(&entry, is_proof, affinity_ticks(ctx->now_ms));
+	entry_touch(ctx, &entry, is_proof);
 	tuple_keep(ctx, route, entry.slot, is_proof);
 	return FORWARD;
 }
@@ -554,7 +569,7 @@ static void server_cid_learn(const struct route_ctx *ctx, const struct route *ro
 		if (unproven_take(ctx, route->view, true))
 			cid_insert(ctx, route, route->cid_key, slot, false);
 	} else if (entry.slot == slot) {
-		affinity_touch(&entry, false, affinity_ticks(ctx->now_ms));
+		entry_touch(ctx, &entry, false);
 	} else {
 		entry_take_over(ctx, &entry, slot);
 	}
@@ -569,7 +584,7 @@ static void tuple_learn(const struct route_ctx *ctx, const struct route *route, 
 	if (!tuple_find(ctx, route, &tuple))
 		tuple_insert(ctx, route, slot, true);
 	else if (tuple.slot == slot)
-		affinity_touch(&tuple, false, affinity_ticks(ctx->now_ms));
+		entry_touch(ctx, &tuple, false);
 	else if (may_replace || !slot_lives(ctx, route, tuple.slot))
 		entry_take_over(ctx, &tuple, slot);
 }

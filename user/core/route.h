@@ -101,6 +101,7 @@ struct route_ctx {
 	struct router *router;
 	struct router_worker *worker;
 	uint64_t now_ms;
+	bool is_dry; /* only tell: nothing is learned, kept or asked */
 };
 
 /* One decision on its way. */
