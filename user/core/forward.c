@@ -56,6 +56,7 @@ static void flights_begin(const struct forward_ctx *ctx, struct packet *packets,
 		struct flight *flight = &flights[i];
 
 		queries[i].lb = NULL;
+		flight->route.view = NULL; /* no decision yet */
 		flight->verdict = packet_parse(ctx, &packets[i], &flight->view);
 		if (flight->verdict != KEEP)
 			continue;
@@ -239,6 +240,15 @@ static size_t flights_end(struct forward_ctx *ctx, struct packet *packets, size_
 	return kept;
 }
 
+static void flights_trace(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
+			  const struct flight *flights)
+{
+	for (size_t i = 0; i < count; i++)
+		if (packets[i].kind == FRAME_SERVICE && flights[i].route.view == &flights[i].view)
+			trace_decision(ctx->trace_ring, ctx->trace, &ctx->route, &flights[i].route,
+				       flights[i].verdict);
+}
+
 size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count)
 {
 	struct flight flights[BURST_MAX];
@@ -252,5 +262,7 @@ size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t cou
 	queries_answer(ctx, queries, count, lb_slots);
 	flights_find(ctx, packets, count, flights, lb_slots);
 	flights_decide(ctx, packets, count, flights);
+	if (ctx->trace)
+		flights_trace(ctx, packets, count, flights);
 	return flights_end(ctx, packets, count, flights);
 }

@@ -11,6 +11,7 @@
 #include "drop.h"
 #include "packet.h"
 #include "route.h"
+#include "trace.h"
 
 struct traffic {
 	uint64_t datagrams;
@@ -36,6 +37,8 @@ struct forward_stats {
 struct forward_ctx {
 	struct route_ctx route; /* table, what is remembered, the time */
 	struct forward_stats *stats;
+	const struct trace_filter *trace; /* NULL: nobody looks */
+	struct trace_ring *trace_ring;
 
 	/* Frames of the caller's for copies of datagrams: data and room for
 	 * spare_size bytes each. The first copy_count of them are packets to send

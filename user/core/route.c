@@ -306,13 +306,13 @@ static void tuple_keep(const struct route_ctx *ctx, const struct route *route, u
 	}
 	if (tuple.slot != slot)
 		return;
-	if (client_keeps || (is_proof && !tuple.proven))
+	if (!ctx->is_dry && (client_keeps || (is_proof && !tuple.proven)))
 		affinity_touch(&tuple, is_proof,
 			       client_keeps ? now_ticks : (now_ticks - tuple.age_ticks) & 0xfff);
 }
 
 /* Other lengths that this service's servers use, then what clients have taught. */
-static bool cid_find(const struct route_ctx *ctx, struct route *route,
+static bool cid_find(const struct route_ctx *ctx, const struct route *route,
 		     struct affinity_entry *ret_entry, bool *ret_is_proof)
 {
 	const struct service *service = service_of(ctx, route);
@@ -489,15 +489,13 @@ static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 /* The backend that now gets a connection which had another. */
 static void gone_learn(const struct route_ctx *ctx, const struct route *route)
 {
-	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
 	struct affinity_entry entry;
 	bool is_proof;
 
-	if (route->has_cid && cid_find(ctx, (struct route *)route, &entry, &is_proof) &&
-	    entry.slot != route->slot)
-		(void)affinity_replace(&entry, (uint16_t)route->slot, now_ticks);
+	if (route->has_cid && cid_find(ctx, route, &entry, &is_proof) && entry.slot != route->slot)
+		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
 	if (tuple_find(ctx, route, &entry) && entry.slot != route->slot)
-		(void)affinity_replace(&entry, (uint16_t)route->slot, now_ticks);
+		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
 }
 
 static void stranger_learn(const struct route_ctx *ctx, const struct route *route)
@@ -516,7 +514,7 @@ int route_end(const struct route_ctx *ctx, struct route *route)
 	if (route->slot < 0 && route->entry)
 		route->slot = *route->entry;
 	if (route->slot >= 0 && remembers(ctx)) {
-		if (route->rule == ROUTE_DISCOVERY)
+		if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
 			discovery_decide(ctx, route);
 		else if (route->entry)
 			stranger_learn(ctx, route);
@@ -554,8 +552,7 @@ void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct u
 static void entry_take_over(const struct route_ctx *ctx, const struct affinity_entry *entry,
 			    uint16_t slot)
 {
-	if (entry->age_ticks > ROUTE_OWNER_TICKS &&
-	    affinity_replace(entry, slot, affinity_ticks(ctx->now_ms)))
+	if (entry->age_ticks > ROUTE_OWNER_TICKS && entry_replace(ctx, entry, slot))
 		count(ctx, ROUTE_COUNT_REPLACED, 1);
 }
 

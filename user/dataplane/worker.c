@@ -30,6 +30,7 @@ struct worker {
 	uint64_t idle_since_ns; /* 0: the last round was not empty */
 	struct packet spares[DISCOVERY_COPIES_MAX];
 	struct router_worker router;
+	struct trace_ring trace;
 	struct forward_stats forward;
 };
 
@@ -37,6 +38,16 @@ struct table *table_publish(struct table_ref *ref, struct table *table)
 {
 	/* Pairs with the acquire in worker_run(). */
 	struct table *old = __atomic_exchange_n(&ref->table, table, __ATOMIC_ACQ_REL);
+
+	urcu_qsbr_synchronize_rcu();
+	return old;
+}
+
+const struct trace_filter *trace_publish(const struct trace_filter **place,
+					 const struct trace_filter *filter)
+{
+	/* Pairs with the acquire in worker_run(). */
+	const struct trace_filter *old = __atomic_exchange_n(place, filter, __ATOMIC_ACQ_REL);
 
 	urcu_qsbr_synchronize_rcu();
 	return old;
@@ -95,6 +106,7 @@ static void worker_run(struct worker *worker)
 
 	ctx.route.router = worker->config.router;
 	ctx.route.worker = &worker->router;
+	ctx.trace_ring = &worker->trace;
 	worker_spares_take(worker, &ctx);
 	for (uint32_t drained = 0; drained < DRAIN_ROUNDS;) {
 		bool stopping = __atomic_load_n(&worker->stop, __ATOMIC_RELAXED);
@@ -115,6 +127,8 @@ static void worker_run(struct worker *worker)
 		rx_ns = clock_ns();
 		/* Pairs with the exchange in table_publish(). */
 		ctx.route.table = __atomic_load_n(&worker->config.table->table, __ATOMIC_ACQUIRE);
+		/* Pairs with the exchange in trace_publish(). */
+		ctx.trace = __atomic_load_n(worker->config.trace, __ATOMIC_ACQUIRE);
 		ctx.route.now_ms = rx_ns / 1000000;
 		kept = forward_burst(&ctx, packets, received);
 		forward_ns = clock_ns();
@@ -219,4 +233,9 @@ const struct forward_stats *worker_forward_stats(const struct worker *worker)
 const struct router_worker *worker_router(const struct worker *worker)
 {
 	return &worker->router;
+}
+
+const struct trace_ring *worker_trace(const struct worker *worker)
+{
+	return &worker->trace;
 }

@@ -22,6 +22,10 @@ struct table_ref {
  * thread must not be an RCU reader. */
 struct table *table_publish(struct table_ref *ref, struct table *table);
 
+/* Likewise for what is traced; NULL stops it. The old filter is the caller's. */
+const struct trace_filter *trace_publish(const struct trace_filter **place,
+					 const struct trace_filter *filter);
+
 struct worker_stats {
 	uint64_t received; /* frames taken from the engine */
 	uint64_t sent;	   /* frames the engine took for transmission */
@@ -36,7 +40,8 @@ struct worker_config {
 	const struct io_engine *engine;
 	struct io *io; /* the worker's while it runs; its owner closes it afterwards */
 	const struct table_ref *table;
-	struct router *router; /* shared by all workers (router_memory.h) */
+	struct router *router;			 /* shared by all workers (router_memory.h) */
+	const struct trace_filter *const *trace; /* atomic; what it points to: NULL, nobody looks */
 };
 
 struct worker;
@@ -54,6 +59,7 @@ void worker_stop(struct worker *worker);
 /* Any thread; read with counter_read(). Valid until worker_stop(). */
 const struct worker_stats *worker_stats(const struct worker *worker);
 const struct forward_stats *worker_forward_stats(const struct worker *worker);
+const struct trace_ring *worker_trace(const struct worker *worker);
 const struct router_worker *worker_router(const struct worker *worker);
 
 #endif

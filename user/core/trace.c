@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "trace.h"
+
+#include "key.h"
+
+#define WORD_COUNT (sizeof(struct trace_record) / sizeof(uint64_t))
+
+static uint64_t number_of(const struct route_ctx *ctx, const struct route *route)
+{
+	uint64_t number = 0;
+
+	if (!route->is_quic || !route->quic.dcid_len)
+		return key_tuple(route->view, &ctx->table->secret);
+	for (unsigned int i = 0; i < 8 && i < route->quic.dcid_len; i++)
+		number = number << 8 | route->quic.dcid[i];
+	return number;
+}
+
+static bool filter_wants(const struct trace_filter *filter, const struct route_ctx *ctx,
+			 const struct route *route)
+{
+	if (!filter->cid_len)
+		return number_of(ctx, route) % filter->every == 0;
+	return route->is_quic && route->quic.dcid_len >= filter->cid_len &&
+	       memcmp(route->quic.dcid, filter->cid, filter->cid_len) == 0;
+}
+
+static void record_fill(struct trace_record *record, const struct route_ctx *ctx,
+			const struct route *route, int verdict)
+{
+	const struct udp_view *view = route->view;
+
+	record->time_ms = ctx->now_ms;
+	if (view->ip_version == 4)
+		match_addr_set(record->client, view->ipv4->src, NULL);
+	else
+		match_addr_set(record->client, NULL, view->ipv6->src);
+	record->client_port_be = view->udp->src_be;
+	record->service_slot = route->service_slot;
+	record->slot = (int16_t)route->slot;
+	record->rule = (uint8_t)route->rule;
+	record->reason = verdict < 0 ? TRACE_KEPT : (uint8_t)verdict;
+	record->type = route->is_quic ? (uint8_t)route->quic.type : QUIC_TYPE_COUNT;
+	if (!route->is_quic)
+		return;
+	record->cid_len = route->cid_len;
+	memcpy(record->cid, route->quic.dcid, route->cid_len);
+}
+
+void trace_decision(struct trace_ring *ring, const struct trace_filter *filter,
+		    const struct route_ctx *ctx, const struct route *route, int verdict)
+{
+	struct trace_record record = { 0 };
+	uint64_t words[WORD_COUNT];
+	uint64_t *place;
+
+	if (!filter_wants(filter, ctx, route))
+		return;
+	record_fill(&record, ctx, route, verdict);
+	memcpy(words, &record, sizeof(words));
+	place = ring->records[ring->head & (TRACE_RECORD_COUNT - 1)];
+	for (size_t i = 0; i < WORD_COUNT; i++)
+		__atomic_store_n(&place[i], words[i], __ATOMIC_RELAXED);
+	/* Pairs with the acquires in trace_read(). */
+	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
+}
+
+/* Move *tail to the oldest record that can still be there. */
+static void tail_catch_up(uint64_t *tail, uint64_t head, uint64_t *ret_lost)
+{
+	if (head - *tail < TRACE_RECORD_COUNT)
+		return;
+	*ret_lost += head - *tail - (TRACE_RECORD_COUNT - 1);
+	*tail = head - (TRACE_RECORD_COUNT - 1);
+}
+
+size_t trace_read(const struct trace_ring *ring, uint64_t *tail, struct trace_record *records,
+		  size_t max, uint64_t *ret_lost)
+{
+	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+	size_t count = 0;
+
+	tail_catch_up(tail, head, ret_lost);
+	while (*tail != head && count < max) {
+		const uint64_t *place = ring->records[*tail & (TRACE_RECORD_COUNT - 1)];
+		uint64_t words[WORD_COUNT], now;
+
+		for (size_t i = 0; i < WORD_COUNT; i++)
+			words[i] = __atomic_load_n(&place[i], __ATOMIC_RELAXED);
+		/* Written over meanwhile? Then what was copied may be of two. */
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		now = __atomic_load_n(&ring->head, __ATOMIC_RELAXED);
+		if (now - *tail >= TRACE_RECORD_COUNT) {
+			tail_catch_up(tail, now, ret_lost);
+			continue;
+		}
+		memcpy(&records[count++], words, sizeof(words));
+		(*tail)++;
+	}
+	return count;
+}
