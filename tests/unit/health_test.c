@@ -679,6 +679,7 @@ static void probes_in_flight_are_bounded(void **state)
 	fixture.now_ns += INTERVAL_MS * MS_NS;
 	for (int left = MANY; left > 0; left -= HEALTH_PROBE_COUNT_MAX) {
 		health_serve(fixture.health, fixture.now_ns);
+		health_serve(fixture.health, fixture.now_ns);
 		assert_int_equal(fixture.changes, MANY - left);
 		assert_int_equal(fd_count() - fds, HEALTH_PROBE_COUNT_MAX);
 		fixture.now_ns += TIMEOUT_MS * MS_NS;
