@@ -79,8 +79,37 @@
 
 /* Copies of one datagram, and copies a second for a source prefix and for all, on
  * one worker. */
-#define DISCOVERY_COPIES_MAX	    64
-#define DISCOVERY_PER_PREFIX_PER_S  1000
-#define DISCOVERY_PER_S		    50000
+#define DISCOVERY_COPIES_MAX	   64
+#define DISCOVERY_PER_PREFIX_PER_S 1000
+#define DISCOVERY_PER_S		   50000
+/* Addresses whose health is watched: a backend has one of each family. */
+#define HEALTH_WATCH_COUNT_MAX (2 * BACKEND_COUNT_MAX)
+
+/* Health probes waiting for an answer, a file descriptor each: together with the
+ * largest number of AF_XDP sockets they stay below the usual limit of 1024. */
+#define HEALTH_PROBE_COUNT_MAX 256
+
+/* Milliseconds between two probes of a backend. More often, and thousands of backends
+ * keep the control thread busy; more seldom than hourly finds nothing out in time. */
+#define HEALTH_INTERVAL_MIN_MS 100
+#define HEALTH_INTERVAL_MAX_MS 3600000
+
+/* Milliseconds to wait for an answer: the control thread may be that late itself.
+ * The most is the interval, as a backend has one probe at a time. */
+#define HEALTH_TIMEOUT_MIN_MS 10
+
+/* Probes in a row that make a backend up (rise) or down (fall). */
+#define HEALTH_STREAK_MAX 100
+
+/* Bytes of a UDP probe, and of what its answer begins with: a DNS query has room. */
+#define HEALTH_PAYLOAD_LEN_MAX 512
+
+/* Dampening: changes of state that are remembered, and intervals that count. */
+#define HEALTH_FLAP_CHANGES_MAX	  15
+#define HEALTH_FLAP_INTERVALS_MAX 3600
+
+/* Seconds that dampening keeps a backend down at a time: who repairs it does not
+ * want to wait longer. */
+#define HEALTH_HOLD_MAX_S 600
 
 #endif
