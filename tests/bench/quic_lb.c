@@ -3,7 +3,7 @@
  *
  * Each case decodes the same bursts: as many services as the case says, each with
  * a key and 100 servers of its own. The naive rows call the cipher for every block
- * of every datagram, on contexts that were made before. All cases alternate; prints
+ * of every datagram, then decode the plaintext. All cases alternate; prints
  * a JSON row of each with every pass; its value is their tenth percentile, since
  * what else the machine does may double the time of a pass and never shortens it. */
 #include <jansson.h>
@@ -59,7 +59,11 @@ struct subject {
 	struct quic_lb_query queries[DATAGRAM_COUNT];
 	uint8_t datagrams[DATAGRAM_COUNT][DATAGRAM_SIZE];
 	int32_t wanted[DATAGRAM_COUNT];
-	EVP_CIPHER_CTX *ctx; /* naive */
+	/* Naive: decrypts into plain_datagrams, for plain_codec. */
+	EVP_CIPHER_CTX *ctx;
+	struct quic_lb *plain_codec;
+	struct quic_lb_query plain[BURST_MAX];
+	uint8_t plain_datagrams[BURST_MAX][DATAGRAM_SIZE];
 	double runs[PASS_COUNT_MAX];
 };
 
@@ -94,28 +98,65 @@ static void server_id(uint8_t id[QUIC_LB_ID_LEN_MAX], size_t server)
 
 static struct quic_lb_config service_config(const struct bench_case *bench, size_t service)
 {
-	struct quic_lb_config config = { true, bench->has_key, bench->server_id_len,
-					 bench->nonce_len };
+	struct quic_lb_config config = { .present = true,
+					 .has_key = bench->has_key,
+					 .server_id_len = bench->server_id_len,
+					 .nonce_len = bench->nonce_len };
 
 	memcpy(config.key, &service, sizeof(service));
 	return config;
 }
 
-static void services_build(struct subject *subject)
+static struct quic_lb *codec_build(struct quic_lb_config config)
 {
+	const struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT] = { config };
 	struct quic_lb_server servers[SERVER_COUNT];
+	struct quic_lb *lb = NULL;
 
 	for (size_t i = 0; i < SERVER_COUNT; i++) {
 		servers[i] = (struct quic_lb_server){ .rotation = 0, .slot = (uint16_t)i };
 		server_id(servers[i].id, i);
 	}
-	for (size_t s = 0; s < subject->bench->service_count; s++) {
-		struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT] = { service_config(
-			subject->bench, s) };
+	require(!quic_lb_build(configs, servers, SERVER_COUNT, &lb), "no codec");
+	return lb;
+}
 
-		require(!quic_lb_build(configs, servers, SERVER_COUNT, &subject->services[s]),
-			"no codec");
-	}
+/* A datagram from a random server of a random service. */
+static void datagram_make(struct subject *subject, size_t i, uint64_t *random)
+{
+	size_t service = random_next(random) % subject->bench->service_count;
+	size_t server = random_next(random) % SERVER_COUNT;
+	struct quic_lb_config config = service_config(subject->bench, service);
+	uint8_t id[QUIC_LB_ID_LEN_MAX], nonce[18];
+	int len;
+
+	for (size_t n = 0; n < sizeof(nonce); n++)
+		nonce[n] = (uint8_t)random_next(random);
+	server_id(id, server);
+	len = quic_lb_encode(&config, 0, id, nonce, 0, subject->datagrams[i]);
+	if (!subject->bench->is_long_header)
+		len = DATAGRAM_SIZE;
+	subject->queries[i] = (struct quic_lb_query){ .lb = subject->services[service],
+						      .cid = subject->datagrams[i],
+						      .len = (uint16_t)len };
+	subject->wanted[i] = (int32_t)server;
+}
+
+static void naive_prepare(struct subject *subject)
+{
+	struct quic_lb_config config = subject->config;
+
+	config.has_key = false;
+	subject->plain_codec = codec_build(config);
+	for (size_t i = 0; i < BURST_MAX; i++)
+		subject->plain[i] = (struct quic_lb_query){ .lb = subject->plain_codec,
+							    .cid = subject->plain_datagrams[i],
+							    .len = DATAGRAM_SIZE };
+	subject->ctx = EVP_CIPHER_CTX_new();
+	require(EVP_CipherInit_ex2(subject->ctx, EVP_aes_128_ecb(), config.key, NULL,
+				   config.server_id_len + config.nonce_len != 16, NULL) &&
+			EVP_CIPHER_CTX_set_padding(subject->ctx, 0),
+		"no cipher");
 }
 
 static struct subject *subject_make(const struct bench_case *bench)
@@ -126,29 +167,12 @@ static struct subject *subject_make(const struct bench_case *bench)
 	require(subject, "no memory");
 	subject->bench = bench;
 	subject->config = service_config(bench, 0);
-	services_build(subject);
-	for (size_t i = 0; i < DATAGRAM_COUNT; i++) {
-		size_t service = random_next(&random) % bench->service_count;
-		size_t server = random_next(&random) % SERVER_COUNT;
-		struct quic_lb_config config = service_config(bench, service);
-		uint8_t id[QUIC_LB_ID_LEN_MAX], nonce[24];
-		uint16_t len;
-
-		for (size_t n = 0; n < sizeof(nonce); n++)
-			nonce[n] = (uint8_t)random_next(&random);
-		server_id(id, server);
-		len = (uint16_t)quic_lb_encode(&config, 0, id, nonce, 0, subject->datagrams[i]);
-		if (!bench->is_long_header)
-			len = DATAGRAM_SIZE;
-		subject->queries[i] = (struct quic_lb_query){ subject->services[service],
-							      subject->datagrams[i], len, -1 };
-		subject->wanted[i] = (int32_t)server;
-	}
-	subject->ctx = EVP_CIPHER_CTX_new();
-	require(EVP_CipherInit_ex2(subject->ctx, EVP_aes_128_ecb(), subject->config.key, NULL,
-				   bench->server_id_len + bench->nonce_len != 16, NULL),
-		"no cipher");
-	EVP_CIPHER_CTX_set_padding(subject->ctx, 0);
+	for (size_t s = 0; s < bench->service_count; s++)
+		subject->services[s] = codec_build(service_config(bench, s));
+	for (size_t i = 0; i < DATAGRAM_COUNT; i++)
+		datagram_make(subject, i, &random);
+	if (bench->method == NAIVE)
+		naive_prepare(subject);
 	return subject;
 }
 
@@ -170,17 +194,16 @@ static void naive_pass(EVP_CIPHER_CTX *ctx, uint8_t *to, const uint8_t *from, si
 		to[pass % 2 ? 0 : half - 1] &= pass % 2 ? 0x0f : 0xf0;
 }
 
-/* The first byte of the server's id is its number. */
-static int32_t naive_decode(EVP_CIPHER_CTX *ctx, const struct quic_lb_config *config,
-			    const uint8_t *encoded)
+static void naive_decrypt(EVP_CIPHER_CTX *ctx, const struct quic_lb_config *config,
+			  const uint8_t *encoded, uint8_t *plain)
 {
 	size_t len = config->server_id_len + config->nonce_len, half = (len + 1) / 2;
-	uint8_t left[16], right[16];
+	uint8_t left[16], right[16], last_pass = config->nonce_len >= config->server_id_len ? 2 : 1;
 	int done;
 
 	if (len == 16) {
-		EVP_CipherUpdate(ctx, left, &done, encoded, 16);
-		return left[0];
+		EVP_CipherUpdate(ctx, plain, &done, encoded, 16);
+		return;
 	}
 	memcpy(left, encoded, half);
 	memcpy(right, encoded + len - half, half);
@@ -188,9 +211,23 @@ static int32_t naive_decode(EVP_CIPHER_CTX *ctx, const struct quic_lb_config *co
 		left[half - 1] &= 0xf0;
 		right[0] &= 0x0f;
 	}
-	for (uint8_t pass = 4; pass >= (config->nonce_len >= config->server_id_len ? 2 : 1); pass--)
+	for (uint8_t pass = 4; pass >= last_pass; pass--)
 		naive_pass(ctx, pass % 2 ? right : left, pass % 2 ? left : right, half, len, pass);
-	return left[0];
+	if (len % 2)
+		right[0] |= left[half - 1];
+	memcpy(plain, left, half);
+	memcpy(plain + len - half, right, half);
+}
+
+static void naive_decode(struct quic_lb_scratch *scratch, struct subject *subject,
+			 struct quic_lb_query *queries)
+{
+	for (size_t i = 0; i < BURST_MAX; i++)
+		naive_decrypt(subject->ctx, &subject->config, queries[i].cid + 1,
+			      subject->plain_datagrams[i] + 1);
+	quic_lb_decode(scratch, subject->plain, BURST_MAX);
+	for (size_t i = 0; i < BURST_MAX; i++)
+		queries[i].slot = subject->plain[i].slot;
 }
 
 /* --- Passes --- */
@@ -200,15 +237,10 @@ static double pass_time_ns(struct quic_lb_scratch *scratch, struct subject *subj
 	uint64_t start_ns = clock_ns();
 
 	for (size_t i = 0; i < DATAGRAM_COUNT; i += BURST_MAX) {
-		struct quic_lb_query *queries = &subject->queries[i];
-
-		if (subject->bench->method == BURSTS) {
-			quic_lb_decode(scratch, queries, BURST_MAX);
-			continue;
-		}
-		for (size_t q = 0; q < BURST_MAX; q++)
-			queries[q].slot =
-				naive_decode(subject->ctx, &subject->config, queries[q].cid + 1);
+		if (subject->bench->method == BURSTS)
+			quic_lb_decode(scratch, &subject->queries[i], BURST_MAX);
+		else
+			naive_decode(scratch, subject, &subject->queries[i]);
 	}
 	return (double)(clock_ns() - start_ns) / DATAGRAM_COUNT;
 }
@@ -245,6 +277,7 @@ static void subject_free(struct subject *subject)
 {
 	for (size_t s = 0; s < subject->bench->service_count; s++)
 		quic_lb_free(subject->services[s]);
+	quic_lb_free(subject->plain_codec);
 	EVP_CIPHER_CTX_free(subject->ctx);
 	free(subject);
 }

@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const uint8_t nonce[18] = "0123456789abcdefg";
 	static struct quic_lb_scratch *scratch;
 	struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT] = { 0 };
 	struct quic_lb_server server = { .rotation = 6, .id = "fuzz", .slot = 1 };
@@ -23,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		scratch = quic_lb_scratch_new();
 	configs[6] = (struct quic_lb_config){ true, data[0] & 1, data[1], data[2], { data[0] } };
 	configs[data[0] % 6] = (struct quic_lb_config){ true, data[0] & 2, 9, 9, { data[0] } };
-	len = quic_lb_encode(&configs[6], 6, server.id, data, 0, encoded);
+	len = quic_lb_encode(&configs[6], 6, server.id, nonce, 0, encoded);
 	if ((quic_lb_build(configs, &server, 1, &lb) == 0) != (len > 0))
 		abort();
 	if (!lb)

@@ -19,7 +19,6 @@
 #include "hash.h"
 
 #define NONCE_LEN_MIN	4
-#define NONCE_LEN_MAX	18
 #define ENCODED_LEN_MAX 19 /* id and nonce: a Connection ID but for its first octet */
 #define PASS_COUNT	4
 
@@ -216,10 +215,12 @@ void quic_lb_scratch_free(struct quic_lb_scratch *scratch)
 
 /* --- Configurations --- */
 
+_Static_assert(QUIC_LB_ID_LEN_MAX + NONCE_LEN_MIN == ENCODED_LEN_MAX, "bounds the id, too");
+_Static_assert(1 + ENCODED_LEN_MAX == QUIC_CID_LEN_MAX, "one octet before them");
+
 static bool config_is_legal(const struct quic_lb_config *config)
 {
-	return config->server_id_len >= 1 && config->server_id_len <= QUIC_LB_ID_LEN_MAX &&
-	       config->nonce_len >= NONCE_LEN_MIN && config->nonce_len <= NONCE_LEN_MAX &&
+	return config->server_id_len >= 1 && config->nonce_len >= NONCE_LEN_MIN &&
 	       config->server_id_len + config->nonce_len <= ENCODED_LEN_MAX;
 }
 
@@ -517,13 +518,14 @@ static bool encrypt(const struct rotation *rotation, struct cipher *cipher,
 {
 	struct group group = { 0 };
 	struct cipher_key key = rotation->key;
-	bool done;
+	bool done = true;
 
 	key.decrypts = false;
+	if (!cipher_set_key(cipher, &key))
+		return false;
 	group_add(&group, rotation, bytes, JOINED_SIZE);
-	done = cipher_set_key(cipher, &key);
 	if (rotation->encoding == ENCODING_SINGLE_BLOCK) {
-		done = done && cipher_run(cipher, group.blocks, 1);
+		done = cipher_run(cipher, group.blocks, 1);
 		memcpy(bytes, group.blocks, sizeof(group.blocks[0]));
 		return done;
 	}

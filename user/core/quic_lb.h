@@ -64,14 +64,15 @@ struct quic_lb_scratch *quic_lb_scratch_new(void);
 void quic_lb_scratch_free(struct quic_lb_scratch *scratch); /* NULL is a no-op */
 
 /* Decode count (at most BURST_MAX) queries, of any mixture of services and
- * rotations. No allocation. Hot: at most four cipher calls for each key that
- * occurs in the burst, none for plaintext. */
+ * rotations. No allocation. Hot: for each key that occurs in the burst, at most four
+ * cipher calls for Feistel passes and one for single blocks; none for plaintext. A
+ * key that the worker has not used lately costs some 300 ns. */
 void quic_lb_decode(struct quic_lb_scratch *scratch, struct quic_lb_query *queries, size_t count);
 
 /* The Connection ID that a server of that id would choose, for tests and tools:
  * 1 + server_id_len + nonce_len bytes into ret_cid. first_octet_low: the five low
  * bits of the first octet (length - 1 where lengths are encoded). Returns the
- * length, or -EINVAL. Control. */
+ * length, or -EINVAL (lengths, rotation or bits out of bounds) or -ENOMEM. Control. */
 int quic_lb_encode(const struct quic_lb_config *config, uint8_t rotation, const uint8_t *server_id,
 		   const uint8_t *nonce, uint8_t first_octet_low,
 		   uint8_t ret_cid[QUIC_CID_LEN_MAX]);
