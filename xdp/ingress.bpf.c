@@ -39,6 +39,15 @@ struct {
 	__type(value, struct return_rule);
 } backends SEC(".maps");
 
+/* A bit for each port, by its number in network order, that a service or a backend
+ * uses: all others, nearly every client's, are spared two look-ups. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OUR_PORTS_WORD_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} our_ports SEC(".maps");
+
 /* ifindex to port. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -124,10 +133,29 @@ PARSE_INLINE void meta_put(struct xdp_md *ctx, enum frame_kind kind, __u16 slot,
 	meta->port = port;
 }
 
-PARSE_INLINE int service_frame(struct xdp_md *ctx, const struct service_rule *rule)
+PARSE_INLINE int source_is_ours(const struct udp_view *view)
 {
-	int action = aim(ctx, port_of(ctx->ingress_ifindex), XDP_PASS);
+	__u16 port_be = view->udp->src_be;
+	__u32 word = OUR_PORTS_WORD(port_be);
+	const __u64 *bits = bpf_map_lookup_elem(&our_ports, &word);
+	struct match_key key;
 
+	if (!bits || !(*bits >> OUR_PORTS_BIT_NUM(port_be) & 1))
+		return 0;
+	match_key_return(view, &key);
+	return bpf_map_lookup_elem(&services, &key) || bpf_map_lookup_elem(&backends, &key);
+}
+
+PARSE_INLINE int service_frame(struct xdp_md *ctx, const struct udp_view *view,
+			       const struct service_rule *rule)
+{
+	int action;
+
+	if (match_source_is_martian(view))
+		return counted(INGRESS_DROP_SOURCE_MARTIAN, XDP_DROP);
+	if (source_is_ours(view))
+		return counted(INGRESS_DROP_SOURCE_OURS, XDP_DROP);
+	action = aim(ctx, port_of(ctx->ingress_ifindex), XDP_PASS);
 	if (action != XDP_REDIRECT)
 		return counted(INGRESS_PASS_NO_SOCKET, action);
 	meta_put(ctx, FRAME_SERVICE, rule->slot, 0);
@@ -244,7 +272,7 @@ int ingress(struct xdp_md *ctx)
 	match_key_service(&view, &key);
 	service = bpf_map_lookup_elem(&services, &key);
 	if (service)
-		return service_frame(ctx, service);
+		return service_frame(ctx, &view, service);
 
 	match_key_return(&view, &key);
 	rule = bpf_map_lookup_elem(&backends, &key);

@@ -27,6 +27,12 @@ struct service_rule {
 };
 _Static_assert(sizeof(struct service_rule) == 4, "service_rule is BPF map ABI");
 
+/* The set of UDP ports that services and backends use, as bits: of a port the word,
+ * and the bit in it. */
+#define OUR_PORTS_WORD_COUNT	   (65536 / 64)
+#define OUR_PORTS_WORD(port_be)	   ((port_be) >> 6)
+#define OUR_PORTS_BIT_NUM(port_be) ((port_be)&63)
+
 enum return_flags {
 	RETURN_CHECK_MAC = 1 << 0, /* clients are behind this port too: the source MAC decides */
 };
@@ -76,6 +82,10 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 	X(PASS_MALFORMED, "xdp_pass_malformed", "contradictory lengths or impossible addresses")  \
 	X(PASS_LOCAL, "xdp_pass_local", "from a backend to this host itself, or without a route") \
 	X(PASS_NO_SOCKET, "xdp_pass_no_socket", "service traffic on a queue without a worker")    \
+	X(DROP_SOURCE_OURS, "xdp_drop_source_ours",                                               \
+	  "to a service from a service's or backend's own address and port: a loop, or a lie")    \
+	X(DROP_SOURCE_MARTIAN, "xdp_drop_source_martian",                                         \
+	  "to a service from an address that nobody can be answered at")                          \
 	X(DROP_RETURN_SPOOFED, "xdp_drop_return_spoofed",                                         \
 	  "a backend's address from the wrong interface or MAC")                                  \
 	X(DROP_NO_SOCKET, "xdp_drop_no_socket", "return traffic on a queue without a worker")     \

@@ -118,6 +118,9 @@ static const struct {
 #define FROM_BACKEND4 .src = "10.2.0.2", .src_port = 443, .dst_port = 4000
 #define FROM_BACKEND6 .src = "2001:db8:2::2", .src_port = 443, .dst_port = 4000
 
+#define FROM_MARTIAN(src_)  .src = src_, .dst = "192.0.2.1", .src_port = 4000, .dst_port = 443
+#define FROM_MARTIAN6(src_) .src = src_, .dst = "2001:db8::1", .src_port = 4000, .dst_port = 443
+
 #define PASSED(reason)	.verdict = XDP_PASS, .counter = INGRESS_PASS_##reason
 #define DROPPED(reason) .verdict = XDP_DROP, .counter = INGRESS_DROP_##reason
 #define TO_WORKER(slot_)                                              \
@@ -179,10 +182,51 @@ static const struct row rows[] = {
 	  .in = CLIENT,
 	  .queue = QUEUE_COUNT_MAX,
 	  PASSED(NO_SOCKET) },
-	{ "service that is a backend's answer too: the service comes first",
+	{ "service, from a backend",
 	  { .src = "10.2.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
 	  .in = BACKEND,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, in a backend's name",
+	  { .src = "10.2.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, in a backend's name, IPv6",
+	  { .src = "2001:db8:2::2", .dst = "2001:db8::1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, in its own name",
+	  { .src = "192.0.2.1", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, from a backend's other port",
+	  { .src = "10.2.0.2", .dst = "192.0.2.1", .src_port = 444, .dst_port = 443 },
+	  .in = BACKEND,
 	  TO_WORKER(3) },
+	{ "service, from its port elsewhere",
+	  { .src = "10.1.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  TO_WORKER(3) },
+	{ "service, from 0/8", { FROM_MARTIAN("0.1.2.3") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from 127/8", { FROM_MARTIAN("127.0.0.1") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from multicast",
+	  { FROM_MARTIAN("224.0.0.1") },
+	  CLIENT,
+	  DROPPED(SOURCE_MARTIAN) },
+	{ "service, from broadcast",
+	  { FROM_MARTIAN("255.255.255.255") },
+	  CLIENT,
+	  DROPPED(SOURCE_MARTIAN) },
+	{ "service, from just below multicast",
+	  { FROM_MARTIAN("223.255.255.255") },
+	  CLIENT,
+	  TO_WORKER(3) },
+	{ "service, from ::", { FROM_MARTIAN6("::") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from ::1", { FROM_MARTIAN6("::1") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from ::2", { FROM_MARTIAN6("::2") }, CLIENT, TO_WORKER(4) },
+	{ "service, from multicast, IPv6",
+	  { FROM_MARTIAN6("ff02::1") },
+	  CLIENT,
+	  DROPPED(SOURCE_MARTIAN) },
 
 	{ "other port",
 	  { .src = "10.1.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 444 },

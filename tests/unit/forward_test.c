@@ -600,6 +600,50 @@ static void without_metadata_and_not_ours(void **state)
 	assert_int_equal(stats.dropped[DROP_NOT_OURS], 1);
 }
 
+/* A spoofed source of ours would set two backends talking to each other. */
+static void without_metadata_and_a_source_of_ours(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t src[4];
+		uint16_t src_port;
+		int reason; /* -1: forwarded */
+	} cases[] = {
+		{ "the service", { 192, 0, 2, 1 }, SERVICE_PORT, DROP_SOURCE_OURS },
+		{ "the service's address", { 192, 0, 2, 1 }, 50000, -1 },
+		{ "0/8", { 0, 1, 2, 3 }, 50000, DROP_SOURCE_MARTIAN },
+		{ "127/8", { 127, 0, 0, 1 }, 50000, DROP_SOURCE_MARTIAN },
+		{ "224/3", { 224, 0, 0, 1 }, 50000, DROP_SOURCE_MARTIAN },
+		{ "below 224/3", { 223, 255, 255, 255 }, 50000, -1 },
+	};
+	uint8_t frame[DATAGRAM_SIZE_MAX];
+	struct packet packet;
+
+	(void)state;
+	for (int is_ipv6 = 0; is_ipv6 <= 1; is_ipv6++) {
+		struct datagram d = to_service(is_ipv6);
+
+		backend_addr(is_ipv6, BACKEND_WEB_1, d.src);
+		d.src_port = BACKEND_PORT;
+		packet = packet_of(frame, datagram_build(&d, frame), FRAME_UNCLASSIFIED, 0);
+		assert_int_equal(forward(&packet, 1), 0);
+		assert_int_equal(stats.dropped[DROP_SOURCE_OURS], 1 + is_ipv6);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct datagram d = to_service(false);
+		int reason = cases[i].reason;
+		uint64_t before = reason < 0 ? 0 : stats.dropped[reason];
+
+		print_message("case: %s\n", cases[i].name);
+		memcpy(d.src, cases[i].src, 4);
+		d.src_port = cases[i].src_port;
+		packet = packet_of(frame, datagram_build(&d, frame), FRAME_UNCLASSIFIED, 0);
+		assert_int_equal(forward(&packet, 1), reason < 0);
+		if (reason >= 0)
+			assert_int_equal(stats.dropped[reason], before + 1);
+	}
+}
+
 static void a_table_refuses(void **state)
 {
 	const struct table_backend twins[] = { backend(0, 1), backend(0, 1) };
@@ -630,13 +674,21 @@ static void a_table_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_form_is_rewritten),	     TEST(checksums_hold_for_random_datagrams),
-		TEST(a_sum_of_zero_is_sent_as_ones), TEST(padding_is_left_alone),
-		TEST(every_reason_to_drop),	     TEST(unresolved_next_hop_drops),
-		TEST(a_burst_is_partitioned),	     TEST(every_proper_prefix_is_dropped),
-		TEST(counters_name_the_backend),     TEST(initials_are_counted),
-		TEST(four_tuples_spread_and_stay),   TEST(without_metadata_userspace_classifies),
-		TEST(without_metadata_and_not_ours), TEST(a_table_refuses),
+		TEST(every_form_is_rewritten),
+		TEST(checksums_hold_for_random_datagrams),
+		TEST(a_sum_of_zero_is_sent_as_ones),
+		TEST(padding_is_left_alone),
+		TEST(every_reason_to_drop),
+		TEST(unresolved_next_hop_drops),
+		TEST(a_burst_is_partitioned),
+		TEST(every_proper_prefix_is_dropped),
+		TEST(counters_name_the_backend),
+		TEST(initials_are_counted),
+		TEST(four_tuples_spread_and_stay),
+		TEST(without_metadata_userspace_classifies),
+		TEST(without_metadata_and_not_ours),
+		TEST(without_metadata_and_a_source_of_ours),
+		TEST(a_table_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,9 +244,27 @@ int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const ch
 	return 0;
 }
 
+/* Never taken back: a port too many costs a look-up. */
+static int port_note(struct attach *attach, uint16_t port_be)
+{
+	struct bpf_map *map = attach->skeleton->maps.our_ports;
+	uint32_t word = OUR_PORTS_WORD(port_be);
+	uint64_t bits;
+	int err = bpf_map__lookup_elem(map, &word, sizeof(word), &bits, sizeof(bits), 0);
+
+	if (err)
+		return err;
+	bits |= 1ull << OUR_PORTS_BIT_NUM(port_be);
+	return bpf_map__update_elem(map, &word, sizeof(word), &bits, sizeof(bits), BPF_ANY);
+}
+
 int attach_service_set(struct attach *attach, const struct match_key *key,
 		       const struct service_rule *rule)
 {
+	int err = port_note(attach, key->port_be);
+
+	if (err)
+		return err;
 	return bpf_map__update_elem(attach->skeleton->maps.services, key, sizeof(*key), rule,
 				    sizeof(*rule), BPF_ANY);
 }
@@ -254,6 +272,10 @@ int attach_service_set(struct attach *attach, const struct match_key *key,
 int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule)
 {
+	int err = port_note(attach, key->port_be);
+
+	if (err)
+		return err;
 	return bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
 				    sizeof(*rule), BPF_ANY);
 }
