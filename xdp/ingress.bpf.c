@@ -48,12 +48,12 @@ struct {
 	__type(value, __u64);
 } our_ports SEC(".maps");
 
-/* ifindex to port. */
+/* By ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PORT_COUNT_MAX);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct port_rule);
 } ports SEC(".maps");
 
 struct {
@@ -100,9 +100,9 @@ PARSE_INLINE int pass_unparsed(enum parse_result result)
 /* PORT_COUNT_MAX, which no rule and no socket has, if the interface is no port. */
 PARSE_INLINE __u32 port_of(__u32 ifindex)
 {
-	const __u32 *port = bpf_map_lookup_elem(&ports, &ifindex);
+	const struct port_rule *rule = bpf_map_lookup_elem(&ports, &ifindex);
 
-	return port ? *port : PORT_COUNT_MAX;
+	return rule ? rule->port : PORT_COUNT_MAX;
 }
 
 /* Aim at the socket of this port and queue without touching the frame: the result
@@ -149,13 +149,19 @@ PARSE_INLINE int source_is_ours(const struct udp_view *view)
 PARSE_INLINE int service_frame(struct xdp_md *ctx, const struct udp_view *view,
 			       const struct service_rule *rule)
 {
+	__u32 ifindex = ctx->ingress_ifindex;
+	const struct port_rule *port = bpf_map_lookup_elem(&ports, &ifindex);
 	int action;
 
+	if (!port)
+		return counted(INGRESS_PASS_NO_SOCKET, XDP_PASS);
+	if (!match_mac_equals(port->mac, view->eth->dst))
+		return counted(INGRESS_PASS_OTHER_MAC, XDP_PASS);
 	if (match_source_is_martian(view))
 		return counted(INGRESS_DROP_SOURCE_MARTIAN, XDP_DROP);
 	if (source_is_ours(view))
 		return counted(INGRESS_DROP_SOURCE_OURS, XDP_DROP);
-	action = aim(ctx, port_of(ctx->ingress_ifindex), XDP_PASS);
+	action = aim(ctx, port->port, XDP_PASS);
 	if (action != XDP_REDIRECT)
 		return counted(INGRESS_PASS_NO_SOCKET, action);
 	meta_put(ctx, FRAME_SERVICE, rule->slot, 0);
@@ -236,9 +242,13 @@ PARSE_INLINE int return_routed(struct xdp_md *ctx, const struct udp_view *view,
 PARSE_INLINE int return_frame(struct xdp_md *ctx, const struct udp_view *view,
 			      const struct match_key *key, const struct return_rule *rule)
 {
+	__u32 ifindex = ctx->ingress_ifindex;
+	const struct port_rule *port = bpf_map_lookup_elem(&ports, &ifindex);
 	struct bpf_fib_lookup route;
 
-	if (match_return(rule, port_of(ctx->ingress_ifindex), view->eth) != MATCH_OURS)
+	if (port && !match_mac_equals(port->mac, view->eth->dst))
+		return counted(INGRESS_PASS_OTHER_MAC, XDP_PASS);
+	if (!port || match_return(rule, port->port, view->eth) != MATCH_OURS)
 		return counted(INGRESS_DROP_RETURN_SPOOFED, XDP_DROP);
 
 	switch (route_ask(ctx, view, rule->service_addr, rule->service_port_be, &route)) {

@@ -27,6 +27,14 @@ struct service_rule {
 };
 _Static_assert(sizeof(struct service_rule) == 4, "service_rule is BPF map ABI");
 
+/* Value of the table of ports, by ifindex. */
+struct port_rule {
+	__u32 port;
+	__u8 mac[6]; /* of the interface: frames to another are not for this host */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct port_rule) == 12, "port_rule is BPF map ABI");
+
 /* The set of UDP ports that services and backends use, as bits: of a port the word,
  * and the bit in it. */
 #define OUR_PORTS_WORD_COUNT	   (65536 / 64)
@@ -82,6 +90,8 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 	X(PASS_MALFORMED, "xdp_pass_malformed", "contradictory lengths or impossible addresses")  \
 	X(PASS_LOCAL, "xdp_pass_local", "from a backend to this host itself, or without a route") \
 	X(PASS_NO_SOCKET, "xdp_pass_no_socket", "service traffic on a queue without a worker")    \
+	X(PASS_OTHER_MAC, "xdp_pass_other_mac",                                                   \
+	  "ours by its addresses, but the frame is for another MAC address")                      \
 	X(DROP_SOURCE_OURS, "xdp_drop_source_ours",                                               \
 	  "to a service from a service's or backend's own address and port: a loop, or a lie")    \
 	X(DROP_SOURCE_MARTIAN, "xdp_drop_source_martian",                                         \

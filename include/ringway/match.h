@@ -52,6 +52,17 @@ PARSE_INLINE void match_key_return(const struct udp_view *view, struct match_key
 	ret_key->pad = 0;
 }
 
+/* A switch floods frames for a MAC address that it does not know, and a capture makes
+ * the interface take them: they are another host's to forward. */
+PARSE_INLINE int match_mac_equals(const __u8 a[6], const __u8 b[6])
+{
+	__u8 differs = 0;
+
+	for (int i = 0; i < 6; i++)
+		differs |= a[i] ^ b[i];
+	return !differs;
+}
+
 /* Addresses that are no single host's, or this host's own: 0.0.0.0/8, 127.0.0.0/8,
  * 224.0.0.0/3, ::, ::1, ff00::/8. The kernel would drop what comes from them. */
 PARSE_INLINE int match_source_is_martian(const struct udp_view *view)

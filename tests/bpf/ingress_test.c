@@ -240,6 +240,22 @@ static const struct row rows[] = {
 	  { .src = "10.2.0.2", .dst = "10.1.0.2", .src_port = 444, .dst_port = 443 },
 	  .in = BACKEND,
 	  PASSED(NOT_OURS) },
+	{ "service, to another MAC address",
+	  { TO_SERVICE4, .eth_dst = { 2, 0, 0, 0, 1, 9 } },
+	  .in = CLIENT,
+	  PASSED(OTHER_MAC) },
+	{ "service, to the MAC address of another port",
+	  { TO_SERVICE6, .eth_dst = { 2, 0, 0, 0, 2, 1 } },
+	  .in = CLIENT,
+	  PASSED(OTHER_MAC) },
+	{ "service, broadcast frame",
+	  { TO_SERVICE4, .eth_dst = { 255, 255, 255, 255, 255, 255 } },
+	  .in = CLIENT,
+	  PASSED(OTHER_MAC) },
+	{ "return, to another MAC address",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .eth_dst = { 2, 0, 0, 0, 2, 9 } },
+	  .in = BACKEND,
+	  PASSED(OTHER_MAC) },
 	{ "ARP", { TO_SERVICE4, .ethertype = 0x0806 }, .in = CLIENT, PASSED(NOT_IP) },
 	{ "three tags",
 	  { TO_SERVICE4, .tags = { 0x88a8, 0x8100, 0x8100 } },
@@ -508,6 +524,15 @@ static struct {
 	uint32_t meta_len_full;
 } setup;
 
+/* Of this host's end: valid until the next call. */
+static const uint8_t *mac_of(enum interface interface)
+{
+	static uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+
+	mac[4] = (uint8_t)(interface + 1);
+	return mac;
+}
+
 static int shell(const char *command)
 {
 	int status = system(command);
@@ -612,8 +637,8 @@ static int setup_open(void **state)
 	for (int i = 0; i < INTERFACE_COUNT; i++)
 		setup.ifindexes[i] = if_nametoindex(names[i]);
 	for (uint32_t port = 0; port < PORT_COUNT; port++)
-		if (attach_port(setup.attach, port, setup.ifindexes[port], names[port], false,
-				error, sizeof(error))) {
+		if (attach_port(setup.attach, port, setup.ifindexes[port], names[port],
+				mac_of(port), false, error, sizeof(error))) {
 			print_message("%s\n", error);
 			return -1;
 		}
@@ -732,12 +757,22 @@ static void expect_frame(const struct row *row, struct frame *frame)
 		memcpy(frame->bytes, addresses, sizeof(addresses));
 }
 
+/* As row->spec says; to the port's MAC address where that says none. */
+static void row_build(const struct row *row, struct frame *ret_frame)
+{
+	static const uint8_t none[6];
+
+	frame_build(&row->spec, ret_frame);
+	if (memcmp(ret_frame->bytes, none, sizeof(none)) == 0)
+		memcpy(ret_frame->bytes, mac_of(row->in), 6);
+}
+
 static void check_row(const struct row *row)
 {
 	static struct result result;
 	struct frame frame;
 
-	frame_build(&row->spec, &frame);
+	row_build(row, &frame);
 	run(row, frame.bytes, frame.len, &result);
 	expect_frame(row, &frame);
 
@@ -781,7 +816,7 @@ static void passes_every_proper_prefix(void **state)
 		if (rows[i].verdict != XDP_REDIRECT || rows[i].before)
 			continue;
 		print_message("case: %s\n", rows[i].name);
-		frame_build(&rows[i].spec, &frame);
+		row_build(&rows[i], &frame);
 		for (size_t len = FRAME_SIZE_MIN_KERNEL; len < frame.ip_offset + frame.ip_len;
 		     len++) {
 			run(&rows[i], frame.bytes, len, &result);
@@ -820,13 +855,13 @@ static void interface_that_is_no_port(void **state)
 /* Datagrams to a client without a neighbour entry. */
 static void wanted_cause(size_t count)
 {
-	const struct frame_spec spec = { FROM_BACKEND4, .dst = "10.1.0.8" };
+	const struct row row = { .spec = { FROM_BACKEND4, .dst = "10.1.0.8" }, .in = BACKEND };
 	struct xdp_md in = { .ingress_ifindex = setup.ifindexes[BACKEND] };
 	struct frame frame;
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .ctx_in = &in,
 		    .ctx_size_in = sizeof(in), .repeat = (int)count);
 
-	frame_build(&spec, &frame);
+	row_build(&row, &frame);
 	options.data_size_in = in.data_end = (uint32_t)frame.len;
 	assert_int_equal(bpf_prog_test_run_opts(attach_program_fd(setup.attach), &options), 0);
 	assert_int_equal(options.retval, XDP_DROP);
@@ -886,7 +921,8 @@ static uint32_t program_on(const char *ifname)
 static int attach_to(struct attach *attach, const char *ifname, bool generic, char *error)
 {
 	error[0] = 0;
-	return attach_port(attach, 0, if_nametoindex(ifname), ifname, generic, error, ERROR_SIZE);
+	return attach_port(attach, 0, if_nametoindex(ifname), ifname, mac_of(FOREIGN), generic,
+			   error, ERROR_SIZE);
 }
 
 static struct attach *open_another(void)

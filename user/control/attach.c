@@ -219,9 +219,10 @@ static int port_failed(int err, uint32_t ifindex, const char *ifname, bool gener
 }
 
 int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const char *ifname,
-		bool generic, char *error, size_t error_size)
+		const uint8_t mac[6], bool generic, char *error, size_t error_size)
 {
 	struct bpf_map *ports = attach->skeleton->maps.ports;
+	struct port_rule rule = { .port = port };
 	LIBBPF_OPTS(bpf_link_create_opts, options,
 		    .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	int err, link;
@@ -231,7 +232,8 @@ int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const ch
 			    "cannot attach XDP to %s: port %u is taken, or not below %d", ifname,
 			    port, PORT_COUNT_MAX);
 	/* First, so that the program never runs on an interface it does not know. */
-	err = bpf_map__update_elem(ports, &ifindex, sizeof(ifindex), &port, sizeof(port), BPF_ANY);
+	memcpy(rule.mac, mac, sizeof(rule.mac));
+	err = bpf_map__update_elem(ports, &ifindex, sizeof(ifindex), &rule, sizeof(rule), BPF_ANY);
 	if (err)
 		return fail(err, error, error_size, "cannot note %s as a port: %s", ifname,
 			    strerror(-err));

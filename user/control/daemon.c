@@ -292,16 +292,16 @@ static int ports_attach(struct daemon *daemon, char *error)
 {
 	for (uint32_t port = 0; port < daemon->config->interface_count; port++) {
 		const struct config_interface *interface = &daemon->config->interfaces[port];
-		uint32_t ifindex = daemon->links[port].ifindex;
+		const struct host_link *link = &daemon->links[port];
 		int err = -EOPNOTSUPP;
 
 		if (interface->mode != IO_MODE_GENERIC)
-			err = attach_port(daemon->attach, port, ifindex, interface->name, false,
-					  error, ERROR_SIZE);
+			err = attach_port(daemon->attach, port, link->ifindex, interface->name,
+					  link->mac, false, error, ERROR_SIZE);
 		if (err == -EOPNOTSUPP &&
 		    (interface->mode == IO_MODE_AUTO || interface->mode == IO_MODE_GENERIC)) {
-			err = attach_port(daemon->attach, port, ifindex, interface->name, true,
-					  error, ERROR_SIZE);
+			err = attach_port(daemon->attach, port, link->ifindex, interface->name,
+					  link->mac, true, error, ERROR_SIZE);
 			daemon->generic[port] = true;
 			log_info("%s: generic XDP%s", interface->name,
 				 interface->mode == IO_MODE_AUTO
