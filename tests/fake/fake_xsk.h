@@ -47,6 +47,7 @@ struct fake_kernel {
 	struct xsk *xsk; /* the open one, or NULL */
 	uint32_t opened, closed;
 	int wait_ms; /* of the last xsk_wait() */
+	uint32_t wakes;
 };
 
 extern struct fake_kernel fake;

@@ -351,6 +351,12 @@ void xsk_wait(const struct xsk *xsk, int timeout_ms)
 	fake.wait_ms = timeout_ms;
 }
 
+void xsk_wake(const struct xsk *xsk)
+{
+	(void)xsk;
+	fake.wakes++;
+}
+
 void xsk_statistics(const struct xsk_port *port, struct xdp_statistics *ret_statistics)
 {
 	const struct fake_port *kernel = &fake.ports[port_index(port)];

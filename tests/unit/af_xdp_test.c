@@ -210,6 +210,29 @@ static void sent_record(uint32_t port, const uint8_t *data, uint32_t len)
 	sent_numbers[sent_count++] = number_of(data);
 }
 
+static void knows_when_all_is_sent(void **state)
+{
+	(void)state;
+	assert_true(engine->sent_all(io));
+	hold(0, 2, 1, 0);
+	assert_true(engine->sent_all(io));
+	fake.ports[1].stuck = true;
+	assert_int_equal(transmit(2), 2);
+	assert_false(engine->sent_all(io)); /* in the ring */
+	fake.ports[1].stuck = false;
+	fake.ports[1].hold_completions = true;
+	for (int round = 0; round < 4 && fake.ports[1].sent < 2; round++)
+		assert_int_equal(receive(0), 0);
+	assert_int_equal(fake.ports[1].sent, 2);
+	assert_false(engine->sent_all(io)); /* with the kernel */
+	assert_int_equal(fake_complete(1, 2), 2);
+	assert_int_equal(receive(0), 0);
+	assert_true(engine->sent_all(io));
+
+	engine->wake(io);
+	assert_int_equal(fake.wakes, 1);
+}
+
 static void refuses_bad_configurations(void **state)
 {
 	static const struct {
@@ -1113,6 +1136,7 @@ int main(void)
 		TEST(a_dead_port_does_not_stop_the_other, two_ports),
 		TEST(one_system_call_moves_32_datagrams, one_port),
 		TEST(sleeps_shortly_over_a_tail, two_ports),
+		TEST(knows_when_all_is_sent, two_ports),
 		TEST(is_read_while_it_works, one_port),
 		TEST(conserves_frames_in_a_long_random_run, no_port),
 	};

@@ -633,6 +633,8 @@ void daemon_stop(struct daemon *daemon)
 	control_socket_close(daemon->control);
 	attach_close(daemon->attach); /* first, so that the workers run dry */
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		worker_stop_ask(daemon->workers[i]);
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		worker_stop(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		daemon->engine->close(daemon->ios[i]);

@@ -404,6 +404,19 @@ static bool af_xdp_wait(struct io *io, int timeout_ms)
 	return true;
 }
 
+static void af_xdp_wake(struct io *io)
+{
+	xsk_wake(&io->xsk);
+}
+
+static bool af_xdp_sent_all(const struct io *io)
+{
+	for (uint32_t i = 0; i < io->port_count; i++)
+		if (port_outstanding(&io->ports[i]) || port_unread(&io->ports[i]))
+			return false;
+	return true;
+}
+
 static void port_stats(const struct port *port, struct io_port_stats *ret_stats)
 {
 	const struct io_port_stats *stats = &port->stats;
@@ -572,6 +585,8 @@ const struct io_engine io_af_xdp = {
 	.tx = af_xdp_tx,
 	.release = af_xdp_release,
 	.wait = af_xdp_wait,
+	.wake = af_xdp_wake,
+	.sent_all = af_xdp_sent_all,
 	.stats = af_xdp_stats,
 	.socket = af_xdp_socket,
 	.close = af_xdp_close,
