@@ -169,14 +169,21 @@ static void fill_post(struct xsk_ring_prod *ring, const uint64_t *fill, uint32_t
 }
 
 /* What can only be asked or told once the socket is bound. */
-static void socket_tune(struct xsk_port *port, uint32_t ring_size)
+static void socket_tune(struct xsk_port *port, const struct xsk_config *config)
 {
+	const uint32_t send_size = config->ring_size * config->frame_size;
+	const uint32_t ring_size = config->ring_size;
 	struct xdp_options options = { 0 };
 	socklen_t size = sizeof(options);
 
 	port->fd = xsk_socket__fd(port->socket);
 	if (getsockopt(port->fd, SOL_XDP, XDP_OPTIONS, &options, &size) == 0)
 		port->zero_copy = options.flags & XDP_OPTIONS_ZEROCOPY;
+	/* In copy mode a frame on its way is also a socket buffer, and counts: the default
+	 * of 208 KB is full, and sendto says EAGAIN, long before the rings are. Beyond
+	 * net.core.wmem_max it takes CAP_NET_ADMIN. */
+	if (setsockopt(port->fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_size, sizeof(send_size)))
+		(void)setsockopt(port->fd, SOL_SOCKET, SO_SNDBUF, &send_size, sizeof(send_size));
 	/* One sendto a burst, not one for 32 frames. Older kernels have no such option. */
 	(void)setsockopt(port->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &ring_size, sizeof(ring_size));
 }
@@ -200,7 +207,7 @@ int xsk_bind(struct xsk *xsk, const struct io_port_config *port_config, bool zer
 	xsk->port_count++;
 	if (!first)
 		fill_post(&port->fill, fill, fill_count);
-	socket_tune(port, xsk->config.ring_size);
+	socket_tune(port, &xsk->config);
 	return 0;
 }
 
