@@ -60,6 +60,9 @@ void fake_reset(void);
 bool fake_receive(uint32_t port, uint32_t offset, const void *data, uint32_t len,
 		  const struct frame_meta *meta);
 
+/* Frames that lie in the receive ring. */
+uint32_t fake_rx_waiting(uint32_t port);
+
 /* The same with a descriptor that says desc_len whatever was written. */
 bool fake_receive_lying(uint32_t port, uint32_t offset, uint32_t desc_len);
 

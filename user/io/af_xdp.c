@@ -151,8 +151,9 @@ static enum io_kick_error kick_error(int err)
 }
 
 /* One system call. Returns whether it moved anything and is worth another:
- * EAGAIN is a budget used up or a full completion ring, which has been drained
- * now; EBUSY is one frame that the driver refused, completed nevertheless. */
+ * EAGAIN is a budget used up, a full completion ring, which has been drained now,
+ * or a full send buffer, which empties as the driver sends (xsk.c makes it large); EBUSY is one
+ * frame that the driver refused, completed nevertheless. */
 static bool kick_once(struct io *io, uint32_t index, bool *ret_moved)
 {
 	struct port *port = &io->ports[index];
@@ -287,6 +288,7 @@ static size_t port_receive(struct io *io, uint32_t index, struct packet *packets
 
 static size_t af_xdp_rx(struct io *io, struct packet *packets, size_t max)
 {
+	uint32_t next_first = io->first_port;
 	size_t received = 0;
 
 	assert(max <= BURST_MAX);
@@ -295,10 +297,16 @@ static size_t af_xdp_rx(struct io *io, struct packet *packets, size_t max)
 	/* Before receiving: a kernel without frames would have nothing to give. */
 	for (uint32_t i = 0; i < io->port_count; i++)
 		port_refill(io, i);
-	for (uint32_t i = 0; i < io->port_count && received < max; i++)
-		received += port_receive(io, (io->first_port + i) % io->port_count,
-					 packets + received, max - received);
-	io->first_port = (io->first_port + 1) % io->port_count;
+	/* After the last one that delivered: idle ports leave their turns to nobody. */
+	for (uint32_t i = 0; i < io->port_count && received < max; i++) {
+		uint32_t index = (io->first_port + i) % io->port_count;
+		size_t count = port_receive(io, index, packets + received, max - received);
+
+		received += count;
+		if (count)
+			next_first = (index + 1) % io->port_count;
+	}
+	io->first_port = next_first;
 
 	counter_add(&io->stats.held, received);
 	counter_add(&io->stats.rx_calls, 1);
