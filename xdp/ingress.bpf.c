@@ -39,6 +39,14 @@ struct {
 	__type(value, struct return_rule);
 } backends SEC(".maps");
 
+/* The addresses of backends alone, for what has no port that can be read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BACKEND_COUNT_MAX * 2);
+	__type(key, __u8[16]);
+	__type(value, __u8);
+} backend_addrs SEC(".maps");
+
 /* A bit for each port, by its number in network order, that a service or a backend
  * uses: all others, nearly every client's, are spared two look-ups. */
 struct {
@@ -86,14 +94,63 @@ PARSE_INLINE int counted(enum ingress_counter counter, int action)
 	return action;
 }
 
-PARSE_INLINE int pass_unparsed(enum parse_result result)
+/* The start of an IP packet that parse_udp() gave up on: its source, and a question
+ * for its route. 0 if it cannot be UDP, or ends before its addresses. */
+PARSE_INLINE int unparsed_read(const struct xdp_md *ctx, __u8 ret_src[16],
+			       struct bpf_fib_lookup *ret_route)
+{
+	struct cursor cur = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+	const struct wire_ipv4 *ipv4;
+	const struct wire_ipv6 *ipv6;
+	struct wire_eth *eth;
+
+	__builtin_memset(ret_route, 0, sizeof(*ret_route));
+	ret_route->ifindex = ctx->ingress_ifindex;
+	ret_route->l4_protocol = WIRE_PROTOCOL_UDP;
+	switch (parse_ethernet(&cur, &eth)) {
+	case WIRE_ETHERTYPE_IPV4:
+		ipv4 = cursor_take(&cur, sizeof(*ipv4));
+		if (!ipv4 || ipv4->protocol != WIRE_PROTOCOL_UDP)
+			return 0;
+		match_addr_set(ret_src, ipv4->src, 0);
+		ret_route->family = FAMILY_INET;
+		__builtin_memcpy(&ret_route->ipv4_src, ipv4->src, 4);
+		__builtin_memcpy(&ret_route->ipv4_dst, ipv4->dst, 4);
+		return 1;
+	case WIRE_ETHERTYPE_IPV6:
+		ipv6 = cursor_take(&cur, sizeof(*ipv6));
+		if (!ipv6)
+			return 0;
+		match_addr_set(ret_src, 0, ipv6->src);
+		ret_route->family = FAMILY_INET6;
+		__builtin_memcpy(ret_route->ipv6_src, ipv6->src, 16);
+		__builtin_memcpy(ret_route->ipv6_dst, ipv6->dst, 16);
+		return 1;
+	default: return 0;
+	}
+}
+
+/* It may be part of an answer, which the stack would route on to the client under
+ * the backend's own address, so from a backend only this host itself gets it. */
+PARSE_INLINE int unparsed_ip_frame(struct xdp_md *ctx, enum ingress_counter counter)
+{
+	struct bpf_fib_lookup route;
+	__u8 src[16];
+
+	if (unparsed_read(ctx, src, &route) && bpf_map_lookup_elem(&backend_addrs, src) &&
+	    bpf_fib_lookup(ctx, &route, sizeof(route), 0) != BPF_FIB_LKUP_RET_NOT_FWDED)
+		return counted(INGRESS_DROP_RETURN_UNPARSED, XDP_DROP);
+	return counted(counter, XDP_PASS);
+}
+
+PARSE_INLINE int unparsed_frame(struct xdp_md *ctx, enum parse_result result)
 {
 	switch (result) {
 	case PARSE_NOT_IP: return counted(INGRESS_PASS_NOT_IP, XDP_PASS);
 	case PARSE_NOT_UDP: return counted(INGRESS_PASS_NOT_UDP, XDP_PASS);
-	case PARSE_FRAGMENT: return counted(INGRESS_PASS_FRAGMENT, XDP_PASS);
-	case PARSE_OPTIONS: return counted(INGRESS_PASS_OPTIONS, XDP_PASS);
-	default: return counted(INGRESS_PASS_MALFORMED, XDP_PASS);
+	case PARSE_FRAGMENT: return unparsed_ip_frame(ctx, INGRESS_PASS_FRAGMENT);
+	case PARSE_OPTIONS: return unparsed_ip_frame(ctx, INGRESS_PASS_OPTIONS);
+	default: return unparsed_ip_frame(ctx, INGRESS_PASS_MALFORMED);
 	}
 }
 
@@ -277,7 +334,7 @@ int ingress(struct xdp_md *ctx)
 
 	parsed = parse_udp(&cur, &view);
 	if (parsed != PARSE_OK)
-		return pass_unparsed(parsed);
+		return unparsed_frame(ctx, parsed);
 
 	match_key_service(&view, &key);
 	service = bpf_map_lookup_elem(&services, &key);

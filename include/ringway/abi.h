@@ -98,6 +98,8 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 	  "to a service from an address that nobody can be answered at")                          \
 	X(DROP_RETURN_SPOOFED, "xdp_drop_return_spoofed",                                         \
 	  "a backend's address from the wrong interface or MAC")                                  \
+	X(DROP_RETURN_UNPARSED, "xdp_drop_return_unparsed",                                       \
+	  "a fragment, IP options or contradictory lengths from a backend's address")             \
 	X(DROP_NO_SOCKET, "xdp_drop_no_socket", "return traffic on a queue without a worker")     \
 	X(DROP_NO_NEIGHBOUR, "xdp_drop_no_neighbour",                                             \
 	  "the client's next hop has no MAC address yet; it is being asked for")                  \

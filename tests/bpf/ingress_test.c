@@ -344,6 +344,62 @@ static const struct row rows[] = {
 	  .in = BACKEND,
 	  BACK_TO_WORKER(7, CLIENT),
 	  .next_hop = 2 },
+	{ "return, first fragment",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .fragment = 0x2000 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, later fragment",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .fragment = 0x00b9 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment, IPv6",
+	  { FROM_BACKEND6, .dst = "2001:db8:1::2", .protocol = 44, .extra_len = 8 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment, VLAN",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .fragment = 0x2000, .tags = { 0x8100 } },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, options",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .extra_len = 8 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, hop-by-hop options",
+	  { FROM_BACKEND6, .dst = "2001:db8:1::2", .protocol = FRAME_HOP_BY_HOP, .extra_len = 8 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, UDP length 7",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .udp_len_error = -1 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, UDP length beyond IP",
+	  { FROM_BACKEND6, .dst = "2001:db8:1::2", .udp_len_error = 1, .frame_len_min = 80 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment without a neighbour to send it to",
+	  { FROM_BACKEND4, .dst = "10.1.0.8", .fragment = 0x2000 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment to this host",
+	  { FROM_BACKEND4, .dst = "10.2.0.1", .fragment = 0x2000 },
+	  .in = BACKEND,
+	  PASSED(FRAGMENT) },
+	{ "return, options to this host, IPv6",
+	  { FROM_BACKEND6, .dst = "2001:db8:2::1", .protocol = 60, .extra_len = 8 },
+	  .in = BACKEND,
+	  PASSED(OPTIONS) },
+	{ "fragment of a backend's ICMP",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .protocol = 1, .fragment = 0x2000 },
+	  .in = BACKEND,
+	  PASSED(FRAGMENT) },
+	{ "fragment from a backend's neighbour",
+	  { .src = "10.2.0.9",
+	    .dst = "10.1.0.2",
+	    .src_port = 443,
+	    .dst_port = 9,
+	    .fragment = 0x2000 },
+	  .in = BACKEND,
+	  PASSED(FRAGMENT) },
 	{ "return, no socket",
 	  { .src = "10.3.0.2", .dst = "10.1.0.2", .src_port = 443, .dst_port = 4000 },
 	  .in = BARE,
@@ -805,7 +861,13 @@ static void decides_each_frame(void **state)
 	}
 }
 
-static void passes_every_proper_prefix(void **state)
+/* A prefix of return traffic is dropped from the moment that shows its addresses. */
+static bool prefix_is_dropped(const struct row *row, const struct frame *frame, size_t len)
+{
+	return row->counter == INGRESS_REDIRECT_RETURN && len >= frame->udp_offset;
+}
+
+static void forwards_no_proper_prefix(void **state)
 {
 	static struct result result;
 
@@ -819,9 +881,12 @@ static void passes_every_proper_prefix(void **state)
 		row_build(&rows[i], &frame);
 		for (size_t len = FRAME_SIZE_MIN_KERNEL; len < frame.ip_offset + frame.ip_len;
 		     len++) {
+			bool is_dropped = prefix_is_dropped(&rows[i], &frame, len);
+
 			run(&rows[i], frame.bytes, len, &result);
-			assert_int_equal(result.verdict, XDP_PASS);
-			check_counters(&result, INGRESS_PASS_MALFORMED);
+			assert_int_equal(result.verdict, is_dropped ? XDP_DROP : XDP_PASS);
+			check_counters(&result, is_dropped ? INGRESS_DROP_RETURN_UNPARSED
+							   : INGRESS_PASS_MALFORMED);
 			assert_int_equal(result.meta_len,
 					 rows[i].meta_full ? setup.meta_len_full : 0);
 			assert_memory_equal(result.bytes + result.meta_len, frame.bytes, len);
@@ -1073,7 +1138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_each_frame),
-		cmocka_unit_test(passes_every_proper_prefix),
+		cmocka_unit_test(forwards_no_proper_prefix),
 		cmocka_unit_test(interface_that_is_no_port),
 		cmocka_unit_test(full_ring_of_wanted_neighbours),
 		cmocka_unit_test(endless_wanted_neighbours),

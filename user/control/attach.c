@@ -274,12 +274,16 @@ int attach_service_set(struct attach *attach, const struct match_key *key,
 int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule)
 {
+	const uint8_t present = 1;
 	int err = port_note(attach, key->port_be);
 
-	if (err)
-		return err;
-	return bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
-				    sizeof(*rule), BPF_ANY);
+	if (!err)
+		err = bpf_map__update_elem(attach->skeleton->maps.backend_addrs, key->addr,
+					   sizeof(key->addr), &present, sizeof(present), BPF_ANY);
+	if (!err)
+		err = bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
+					   sizeof(*rule), BPF_ANY);
+	return err;
 }
 
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket)
