@@ -388,6 +388,16 @@ static void backend_counts_as_resolved_in_all_families_only(void **state)
 	json_decref(status);
 }
 
+static void backend_behind_another_interface_is_not_resolved(void **state)
+{
+	json_t *status;
+
+	backends[0].next_hop[FAMILY_IPV6].ifindex = 1; /* lo: not one of ours */
+	status = report_command(*state, "status");
+	assert_int_equal(json_integer_value(json_object_get(status, "backends_resolved")), 0);
+	json_decref(status);
+}
+
 static void unknown_command_lists_the_commands(void **state)
 {
 	static const char *const commands[] = { "", "stat", "statsx", "stats ", "\xff" };
@@ -412,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup(services_are_summed_over_backends, set_up),
 		cmocka_unit_test_setup(status_describes_the_daemon, set_up),
 		cmocka_unit_test_setup(backend_counts_as_resolved_in_all_families_only, set_up),
+		cmocka_unit_test_setup(backend_behind_another_interface_is_not_resolved, set_up),
 		cmocka_unit_test_setup(unknown_command_lists_the_commands, set_up),
 	};
 
