@@ -39,12 +39,29 @@ struct {
 	__type(value, struct return_rule);
 } backends SEC(".maps");
 
-/* ifindex to port. */
+/* The addresses of backends alone, for what has no port that can be read. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, BACKEND_COUNT_MAX * 2);
+	__type(key, __u8[16]);
+	__type(value, __u8);
+} backend_addrs SEC(".maps");
+
+/* A bit for each port, by its number in network order, that a service or a backend
+ * uses: all others, nearly every client's, are spared two look-ups. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OUR_PORTS_WORD_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} our_ports SEC(".maps");
+
+/* By ifindex. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PORT_COUNT_MAX);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct port_rule);
 } ports SEC(".maps");
 
 struct {
@@ -77,23 +94,72 @@ PARSE_INLINE int counted(enum ingress_counter counter, int action)
 	return action;
 }
 
-PARSE_INLINE int pass_unparsed(enum parse_result result)
+/* The start of an IP packet that parse_udp() gave up on: its source, and a question
+ * for its route. 0 if it cannot be UDP, or ends before its addresses. */
+PARSE_INLINE int unparsed_read(const struct xdp_md *ctx, __u8 ret_src[16],
+			       struct bpf_fib_lookup *ret_route)
+{
+	struct cursor cur = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+	const struct wire_ipv4 *ipv4;
+	const struct wire_ipv6 *ipv6;
+	struct wire_eth *eth;
+
+	__builtin_memset(ret_route, 0, sizeof(*ret_route));
+	ret_route->ifindex = ctx->ingress_ifindex;
+	ret_route->l4_protocol = WIRE_PROTOCOL_UDP;
+	switch (parse_ethernet(&cur, &eth)) {
+	case WIRE_ETHERTYPE_IPV4:
+		ipv4 = cursor_take(&cur, sizeof(*ipv4));
+		if (!ipv4 || ipv4->protocol != WIRE_PROTOCOL_UDP)
+			return 0;
+		match_addr_set(ret_src, ipv4->src, 0);
+		ret_route->family = FAMILY_INET;
+		__builtin_memcpy(&ret_route->ipv4_src, ipv4->src, 4);
+		__builtin_memcpy(&ret_route->ipv4_dst, ipv4->dst, 4);
+		return 1;
+	case WIRE_ETHERTYPE_IPV6:
+		ipv6 = cursor_take(&cur, sizeof(*ipv6));
+		if (!ipv6)
+			return 0;
+		match_addr_set(ret_src, 0, ipv6->src);
+		ret_route->family = FAMILY_INET6;
+		__builtin_memcpy(ret_route->ipv6_src, ipv6->src, 16);
+		__builtin_memcpy(ret_route->ipv6_dst, ipv6->dst, 16);
+		return 1;
+	default: return 0;
+	}
+}
+
+/* It may be part of an answer, which the stack would route on to the client under
+ * the backend's own address, so from a backend only this host itself gets it. */
+PARSE_INLINE int unparsed_ip_frame(struct xdp_md *ctx, enum ingress_counter counter)
+{
+	struct bpf_fib_lookup route;
+	__u8 src[16];
+
+	if (unparsed_read(ctx, src, &route) && bpf_map_lookup_elem(&backend_addrs, src) &&
+	    bpf_fib_lookup(ctx, &route, sizeof(route), 0) != BPF_FIB_LKUP_RET_NOT_FWDED)
+		return counted(INGRESS_DROP_RETURN_UNPARSED, XDP_DROP);
+	return counted(counter, XDP_PASS);
+}
+
+PARSE_INLINE int unparsed_frame(struct xdp_md *ctx, enum parse_result result)
 {
 	switch (result) {
 	case PARSE_NOT_IP: return counted(INGRESS_PASS_NOT_IP, XDP_PASS);
 	case PARSE_NOT_UDP: return counted(INGRESS_PASS_NOT_UDP, XDP_PASS);
-	case PARSE_FRAGMENT: return counted(INGRESS_PASS_FRAGMENT, XDP_PASS);
-	case PARSE_OPTIONS: return counted(INGRESS_PASS_OPTIONS, XDP_PASS);
-	default: return counted(INGRESS_PASS_MALFORMED, XDP_PASS);
+	case PARSE_FRAGMENT: return unparsed_ip_frame(ctx, INGRESS_PASS_FRAGMENT);
+	case PARSE_OPTIONS: return unparsed_ip_frame(ctx, INGRESS_PASS_OPTIONS);
+	default: return unparsed_ip_frame(ctx, INGRESS_PASS_MALFORMED);
 	}
 }
 
 /* PORT_COUNT_MAX, which no rule and no socket has, if the interface is no port. */
 PARSE_INLINE __u32 port_of(__u32 ifindex)
 {
-	const __u32 *port = bpf_map_lookup_elem(&ports, &ifindex);
+	const struct port_rule *rule = bpf_map_lookup_elem(&ports, &ifindex);
 
-	return port ? *port : PORT_COUNT_MAX;
+	return rule ? rule->port : PORT_COUNT_MAX;
 }
 
 /* Aim at the socket of this port and queue without touching the frame: the result
@@ -124,10 +190,35 @@ PARSE_INLINE void meta_put(struct xdp_md *ctx, enum frame_kind kind, __u16 slot,
 	meta->port = port;
 }
 
-PARSE_INLINE int service_frame(struct xdp_md *ctx, const struct service_rule *rule)
+PARSE_INLINE int source_is_ours(const struct udp_view *view)
 {
-	int action = aim(ctx, port_of(ctx->ingress_ifindex), XDP_PASS);
+	__u16 port_be = view->udp->src_be;
+	__u32 word = OUR_PORTS_WORD(port_be);
+	const __u64 *bits = bpf_map_lookup_elem(&our_ports, &word);
+	struct match_key key;
 
+	if (!bits || !(*bits >> OUR_PORTS_BIT_NUM(port_be) & 1))
+		return 0;
+	match_key_return(view, &key);
+	return bpf_map_lookup_elem(&services, &key) || bpf_map_lookup_elem(&backends, &key);
+}
+
+PARSE_INLINE int service_frame(struct xdp_md *ctx, const struct udp_view *view,
+			       const struct service_rule *rule)
+{
+	__u32 ifindex = ctx->ingress_ifindex;
+	const struct port_rule *port = bpf_map_lookup_elem(&ports, &ifindex);
+	int action;
+
+	if (!port)
+		return counted(INGRESS_PASS_NO_SOCKET, XDP_PASS);
+	if (!match_mac_equals(port->mac, view->eth->dst))
+		return counted(INGRESS_PASS_OTHER_MAC, XDP_PASS);
+	if (match_source_is_martian(view))
+		return counted(INGRESS_DROP_SOURCE_MARTIAN, XDP_DROP);
+	if (source_is_ours(view))
+		return counted(INGRESS_DROP_SOURCE_OURS, XDP_DROP);
+	action = aim(ctx, port->port, XDP_PASS);
 	if (action != XDP_REDIRECT)
 		return counted(INGRESS_PASS_NO_SOCKET, action);
 	meta_put(ctx, FRAME_SERVICE, rule->slot, 0);
@@ -208,9 +299,13 @@ PARSE_INLINE int return_routed(struct xdp_md *ctx, const struct udp_view *view,
 PARSE_INLINE int return_frame(struct xdp_md *ctx, const struct udp_view *view,
 			      const struct match_key *key, const struct return_rule *rule)
 {
+	__u32 ifindex = ctx->ingress_ifindex;
+	const struct port_rule *port = bpf_map_lookup_elem(&ports, &ifindex);
 	struct bpf_fib_lookup route;
 
-	if (match_return(rule, port_of(ctx->ingress_ifindex), view->eth) != MATCH_OURS)
+	if (port && !match_mac_equals(port->mac, view->eth->dst))
+		return counted(INGRESS_PASS_OTHER_MAC, XDP_PASS);
+	if (!port || match_return(rule, port->port, view->eth) != MATCH_OURS)
 		return counted(INGRESS_DROP_RETURN_SPOOFED, XDP_DROP);
 
 	switch (route_ask(ctx, view, rule->service_addr, rule->service_port_be, &route)) {
@@ -239,12 +334,12 @@ int ingress(struct xdp_md *ctx)
 
 	parsed = parse_udp(&cur, &view);
 	if (parsed != PARSE_OK)
-		return pass_unparsed(parsed);
+		return unparsed_frame(ctx, parsed);
 
 	match_key_service(&view, &key);
 	service = bpf_map_lookup_elem(&services, &key);
 	if (service)
-		return service_frame(ctx, service);
+		return service_frame(ctx, &view, service);
 
 	match_key_return(&view, &key);
 	rule = bpf_map_lookup_elem(&backends, &key);

@@ -27,6 +27,20 @@ struct service_rule {
 };
 _Static_assert(sizeof(struct service_rule) == 4, "service_rule is BPF map ABI");
 
+/* Value of the table of ports, by ifindex. */
+struct port_rule {
+	__u32 port;
+	__u8 mac[6]; /* of the interface: frames to another are not for this host */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct port_rule) == 12, "port_rule is BPF map ABI");
+
+/* The set of UDP ports that services and backends use, as bits: of a port the word,
+ * and the bit in it. */
+#define OUR_PORTS_WORD_COUNT	   (65536 / 64)
+#define OUR_PORTS_WORD(port_be)	   ((port_be) >> 6)
+#define OUR_PORTS_BIT_NUM(port_be) ((port_be)&63)
+
 enum return_flags {
 	RETURN_CHECK_MAC = 1 << 0, /* clients are behind this port too: the source MAC decides */
 };
@@ -76,8 +90,16 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 	X(PASS_MALFORMED, "xdp_pass_malformed", "contradictory lengths or impossible addresses")  \
 	X(PASS_LOCAL, "xdp_pass_local", "from a backend to this host itself, or without a route") \
 	X(PASS_NO_SOCKET, "xdp_pass_no_socket", "service traffic on a queue without a worker")    \
+	X(PASS_OTHER_MAC, "xdp_pass_other_mac",                                                   \
+	  "ours by its addresses, but the frame is for another MAC address")                      \
+	X(DROP_SOURCE_OURS, "xdp_drop_source_ours",                                               \
+	  "to a service from a service's or backend's own address and port: a loop, or a lie")    \
+	X(DROP_SOURCE_MARTIAN, "xdp_drop_source_martian",                                         \
+	  "to a service from an address that nobody can be answered at")                          \
 	X(DROP_RETURN_SPOOFED, "xdp_drop_return_spoofed",                                         \
 	  "a backend's address from the wrong interface or MAC")                                  \
+	X(DROP_RETURN_UNPARSED, "xdp_drop_return_unparsed",                                       \
+	  "a fragment, IP options or contradictory lengths from a backend's address")             \
 	X(DROP_NO_SOCKET, "xdp_drop_no_socket", "return traffic on a queue without a worker")     \
 	X(DROP_NO_NEIGHBOUR, "xdp_drop_no_neighbour",                                             \
 	  "the client's next hop has no MAC address yet; it is being asked for")                  \

@@ -27,7 +27,7 @@
 #define RING_SIZE_MIN 64
 #define RING_SIZE_MAX 8192
 
-/* Frames of one worker: the largest rings on all ports, four times over. */
+/* Frames of one worker: the largest rings on all ports, five times over. */
 #define FRAME_COUNT_MAX (1 << 20)
 
 /* 802.1Q inside 802.1ad, and nothing deeper. */

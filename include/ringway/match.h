@@ -3,7 +3,10 @@
  *
  * The rules that XDP and userspace share. Each brings its own lookup (a BPF map,
  * a hash table); the keys and the verdict are here. Service traffic is matched
- * by its destination first, return traffic by its source. */
+ * by its destination first, return traffic by its source. Service traffic whose
+ * source is itself a service or a backend is nobody's: were it forwarded under
+ * that name, the backend's answer would be forwarded to the named one in turn, and
+ * two that answer everything would never stop. */
 #ifndef RINGWAY_MATCH_H
 #define RINGWAY_MATCH_H
 
@@ -47,6 +50,32 @@ PARSE_INLINE void match_key_return(const struct udp_view *view, struct match_key
 	ret_key->port_be = view->udp->src_be;
 	ret_key->protocol = WIRE_PROTOCOL_UDP;
 	ret_key->pad = 0;
+}
+
+/* A switch floods frames for a MAC address that it does not know, and a capture makes
+ * the interface take them: they are another host's to forward. */
+PARSE_INLINE int match_mac_equals(const __u8 a[6], const __u8 b[6])
+{
+	__u8 differs = 0;
+
+	for (int i = 0; i < 6; i++)
+		differs |= a[i] ^ b[i];
+	return !differs;
+}
+
+/* Addresses that are no single host's, or this host's own: 0.0.0.0/8, 127.0.0.0/8,
+ * 224.0.0.0/3, ::, ::1, ff00::/8. The kernel would drop what comes from them. */
+PARSE_INLINE int match_source_is_martian(const struct udp_view *view)
+{
+	const __u16 *words;
+
+	if (view->ip_version == 4)
+		return view->ipv4->src[0] == 0 || view->ipv4->src[0] == 127 ||
+		       view->ipv4->src[0] >= 224;
+	words = (const __u16 *)view->ipv6->src;
+	return view->ipv6->src[0] == 0xff ||
+	       (!(words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6]) &&
+		view->ipv6->src[14] == 0 && view->ipv6->src[15] <= 1);
 }
 
 /* Whoever may send from a backend's address could use the service's address as a

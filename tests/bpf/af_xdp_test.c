@@ -462,6 +462,38 @@ static void outlives_a_lost_link(void **state)
 	assert_int_equal(stats_of().held, 0);
 }
 
+/* The kernel says twice what it was told. */
+static void send_buffer_holds_the_ring(void **state)
+{
+	(void)state;
+	io_open(IO_MODE_COPY);
+	for (uint32_t i = 0; i < PORTS; i++) {
+		int size = 0;
+		socklen_t len = sizeof(size);
+
+		assert_int_equal(
+			getsockopt(engine->socket(io, i), SOL_SOCKET, SO_SNDBUF, &size, &len), 0);
+		assert_int_equal(size, 2 * RING * 2048);
+	}
+}
+
+/* One wake ends one wait, whichever comes first. */
+static void wakes_from_its_sleep(void **state)
+{
+	int64_t start_ms;
+
+	(void)state;
+	io_open(IO_MODE_COPY);
+	engine->wake(io);
+	engine->wake(io);
+	start_ms = now_ms();
+	assert_true(engine->wait(io, DEADLINE_MS));
+	assert_true(now_ms() - start_ms < DEADLINE_MS / 2);
+	start_ms = now_ms();
+	assert_true(engine->wait(io, 20));
+	assert_true(now_ms() - start_ms >= 19);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, io_close)
 
 int main(void)
@@ -470,6 +502,7 @@ int main(void)
 		TEST(forwards_every_byte),	   TEST(sends_from_anywhere_in_the_frame),
 		TEST(opens_again_at_once),	   TEST(says_why_it_cannot_open),
 		TEST(opens_before_the_link_is_up), TEST(outlives_a_lost_link),
+		TEST(send_buffer_holds_the_ring),  TEST(wakes_from_its_sleep),
 	};
 
 	return cmocka_run_group_tests(tests, topology_make, NULL);

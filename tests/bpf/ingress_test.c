@@ -118,6 +118,9 @@ static const struct {
 #define FROM_BACKEND4 .src = "10.2.0.2", .src_port = 443, .dst_port = 4000
 #define FROM_BACKEND6 .src = "2001:db8:2::2", .src_port = 443, .dst_port = 4000
 
+#define FROM_MARTIAN(src_)  .src = src_, .dst = "192.0.2.1", .src_port = 4000, .dst_port = 443
+#define FROM_MARTIAN6(src_) .src = src_, .dst = "2001:db8::1", .src_port = 4000, .dst_port = 443
+
 #define PASSED(reason)	.verdict = XDP_PASS, .counter = INGRESS_PASS_##reason
 #define DROPPED(reason) .verdict = XDP_DROP, .counter = INGRESS_DROP_##reason
 #define TO_WORKER(slot_)                                              \
@@ -179,10 +182,51 @@ static const struct row rows[] = {
 	  .in = CLIENT,
 	  .queue = QUEUE_COUNT_MAX,
 	  PASSED(NO_SOCKET) },
-	{ "service that is a backend's answer too: the service comes first",
+	{ "service, from a backend",
 	  { .src = "10.2.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
 	  .in = BACKEND,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, in a backend's name",
+	  { .src = "10.2.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, in a backend's name, IPv6",
+	  { .src = "2001:db8:2::2", .dst = "2001:db8::1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, in its own name",
+	  { .src = "192.0.2.1", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  DROPPED(SOURCE_OURS) },
+	{ "service, from a backend's other port",
+	  { .src = "10.2.0.2", .dst = "192.0.2.1", .src_port = 444, .dst_port = 443 },
+	  .in = BACKEND,
 	  TO_WORKER(3) },
+	{ "service, from its port elsewhere",
+	  { .src = "10.1.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 443 },
+	  .in = CLIENT,
+	  TO_WORKER(3) },
+	{ "service, from 0/8", { FROM_MARTIAN("0.1.2.3") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from 127/8", { FROM_MARTIAN("127.0.0.1") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from multicast",
+	  { FROM_MARTIAN("224.0.0.1") },
+	  CLIENT,
+	  DROPPED(SOURCE_MARTIAN) },
+	{ "service, from broadcast",
+	  { FROM_MARTIAN("255.255.255.255") },
+	  CLIENT,
+	  DROPPED(SOURCE_MARTIAN) },
+	{ "service, from just below multicast",
+	  { FROM_MARTIAN("223.255.255.255") },
+	  CLIENT,
+	  TO_WORKER(3) },
+	{ "service, from ::", { FROM_MARTIAN6("::") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from ::1", { FROM_MARTIAN6("::1") }, CLIENT, DROPPED(SOURCE_MARTIAN) },
+	{ "service, from ::2", { FROM_MARTIAN6("::2") }, CLIENT, TO_WORKER(4) },
+	{ "service, from multicast, IPv6",
+	  { FROM_MARTIAN6("ff02::1") },
+	  CLIENT,
+	  DROPPED(SOURCE_MARTIAN) },
 
 	{ "other port",
 	  { .src = "10.1.0.2", .dst = "192.0.2.1", .src_port = 443, .dst_port = 444 },
@@ -196,6 +240,22 @@ static const struct row rows[] = {
 	  { .src = "10.2.0.2", .dst = "10.1.0.2", .src_port = 444, .dst_port = 443 },
 	  .in = BACKEND,
 	  PASSED(NOT_OURS) },
+	{ "service, to another MAC address",
+	  { TO_SERVICE4, .eth_dst = { 2, 0, 0, 0, 1, 9 } },
+	  .in = CLIENT,
+	  PASSED(OTHER_MAC) },
+	{ "service, to the MAC address of another port",
+	  { TO_SERVICE6, .eth_dst = { 2, 0, 0, 0, 2, 1 } },
+	  .in = CLIENT,
+	  PASSED(OTHER_MAC) },
+	{ "service, broadcast frame",
+	  { TO_SERVICE4, .eth_dst = { 255, 255, 255, 255, 255, 255 } },
+	  .in = CLIENT,
+	  PASSED(OTHER_MAC) },
+	{ "return, to another MAC address",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .eth_dst = { 2, 0, 0, 0, 2, 9 } },
+	  .in = BACKEND,
+	  PASSED(OTHER_MAC) },
 	{ "ARP", { TO_SERVICE4, .ethertype = 0x0806 }, .in = CLIENT, PASSED(NOT_IP) },
 	{ "three tags",
 	  { TO_SERVICE4, .tags = { 0x88a8, 0x8100, 0x8100 } },
@@ -284,6 +344,62 @@ static const struct row rows[] = {
 	  .in = BACKEND,
 	  BACK_TO_WORKER(7, CLIENT),
 	  .next_hop = 2 },
+	{ "return, first fragment",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .fragment = 0x2000 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, later fragment",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .fragment = 0x00b9 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment, IPv6",
+	  { FROM_BACKEND6, .dst = "2001:db8:1::2", .protocol = 44, .extra_len = 8 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment, VLAN",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .fragment = 0x2000, .tags = { 0x8100 } },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, options",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .extra_len = 8 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, hop-by-hop options",
+	  { FROM_BACKEND6, .dst = "2001:db8:1::2", .protocol = FRAME_HOP_BY_HOP, .extra_len = 8 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, UDP length 7",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .udp_len_error = -1 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, UDP length beyond IP",
+	  { FROM_BACKEND6, .dst = "2001:db8:1::2", .udp_len_error = 1, .frame_len_min = 80 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment without a neighbour to send it to",
+	  { FROM_BACKEND4, .dst = "10.1.0.8", .fragment = 0x2000 },
+	  .in = BACKEND,
+	  DROPPED(RETURN_UNPARSED) },
+	{ "return, fragment to this host",
+	  { FROM_BACKEND4, .dst = "10.2.0.1", .fragment = 0x2000 },
+	  .in = BACKEND,
+	  PASSED(FRAGMENT) },
+	{ "return, options to this host, IPv6",
+	  { FROM_BACKEND6, .dst = "2001:db8:2::1", .protocol = 60, .extra_len = 8 },
+	  .in = BACKEND,
+	  PASSED(OPTIONS) },
+	{ "fragment of a backend's ICMP",
+	  { FROM_BACKEND4, .dst = "10.1.0.2", .protocol = 1, .fragment = 0x2000 },
+	  .in = BACKEND,
+	  PASSED(FRAGMENT) },
+	{ "fragment from a backend's neighbour",
+	  { .src = "10.2.0.9",
+	    .dst = "10.1.0.2",
+	    .src_port = 443,
+	    .dst_port = 9,
+	    .fragment = 0x2000 },
+	  .in = BACKEND,
+	  PASSED(FRAGMENT) },
 	{ "return, no socket",
 	  { .src = "10.3.0.2", .dst = "10.1.0.2", .src_port = 443, .dst_port = 4000 },
 	  .in = BARE,
@@ -464,6 +580,15 @@ static struct {
 	uint32_t meta_len_full;
 } setup;
 
+/* Of this host's end: valid until the next call. */
+static const uint8_t *mac_of(enum interface interface)
+{
+	static uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
+
+	mac[4] = (uint8_t)(interface + 1);
+	return mac;
+}
+
 static int shell(const char *command)
 {
 	int status = system(command);
@@ -568,8 +693,8 @@ static int setup_open(void **state)
 	for (int i = 0; i < INTERFACE_COUNT; i++)
 		setup.ifindexes[i] = if_nametoindex(names[i]);
 	for (uint32_t port = 0; port < PORT_COUNT; port++)
-		if (attach_port(setup.attach, port, setup.ifindexes[port], names[port], false,
-				error, sizeof(error))) {
+		if (attach_port(setup.attach, port, setup.ifindexes[port], names[port],
+				mac_of(port), false, error, sizeof(error))) {
 			print_message("%s\n", error);
 			return -1;
 		}
@@ -688,12 +813,22 @@ static void expect_frame(const struct row *row, struct frame *frame)
 		memcpy(frame->bytes, addresses, sizeof(addresses));
 }
 
+/* As row->spec says; to the port's MAC address where that says none. */
+static void row_build(const struct row *row, struct frame *ret_frame)
+{
+	static const uint8_t none[6];
+
+	frame_build(&row->spec, ret_frame);
+	if (memcmp(ret_frame->bytes, none, sizeof(none)) == 0)
+		memcpy(ret_frame->bytes, mac_of(row->in), 6);
+}
+
 static void check_row(const struct row *row)
 {
 	static struct result result;
 	struct frame frame;
 
-	frame_build(&row->spec, &frame);
+	row_build(row, &frame);
 	run(row, frame.bytes, frame.len, &result);
 	expect_frame(row, &frame);
 
@@ -726,7 +861,13 @@ static void decides_each_frame(void **state)
 	}
 }
 
-static void passes_every_proper_prefix(void **state)
+/* A prefix of return traffic is dropped from the moment that shows its addresses. */
+static bool prefix_is_dropped(const struct row *row, const struct frame *frame, size_t len)
+{
+	return row->counter == INGRESS_REDIRECT_RETURN && len >= frame->udp_offset;
+}
+
+static void forwards_no_proper_prefix(void **state)
 {
 	static struct result result;
 
@@ -737,12 +878,15 @@ static void passes_every_proper_prefix(void **state)
 		if (rows[i].verdict != XDP_REDIRECT || rows[i].before)
 			continue;
 		print_message("case: %s\n", rows[i].name);
-		frame_build(&rows[i].spec, &frame);
+		row_build(&rows[i], &frame);
 		for (size_t len = FRAME_SIZE_MIN_KERNEL; len < frame.ip_offset + frame.ip_len;
 		     len++) {
+			bool is_dropped = prefix_is_dropped(&rows[i], &frame, len);
+
 			run(&rows[i], frame.bytes, len, &result);
-			assert_int_equal(result.verdict, XDP_PASS);
-			check_counters(&result, INGRESS_PASS_MALFORMED);
+			assert_int_equal(result.verdict, is_dropped ? XDP_DROP : XDP_PASS);
+			check_counters(&result, is_dropped ? INGRESS_DROP_RETURN_UNPARSED
+							   : INGRESS_PASS_MALFORMED);
 			assert_int_equal(result.meta_len,
 					 rows[i].meta_full ? setup.meta_len_full : 0);
 			assert_memory_equal(result.bytes + result.meta_len, frame.bytes, len);
@@ -776,13 +920,13 @@ static void interface_that_is_no_port(void **state)
 /* Datagrams to a client without a neighbour entry. */
 static void wanted_cause(size_t count)
 {
-	const struct frame_spec spec = { FROM_BACKEND4, .dst = "10.1.0.8" };
+	const struct row row = { .spec = { FROM_BACKEND4, .dst = "10.1.0.8" }, .in = BACKEND };
 	struct xdp_md in = { .ingress_ifindex = setup.ifindexes[BACKEND] };
 	struct frame frame;
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .ctx_in = &in,
 		    .ctx_size_in = sizeof(in), .repeat = (int)count);
 
-	frame_build(&spec, &frame);
+	row_build(&row, &frame);
 	options.data_size_in = in.data_end = (uint32_t)frame.len;
 	assert_int_equal(bpf_prog_test_run_opts(attach_program_fd(setup.attach), &options), 0);
 	assert_int_equal(options.retval, XDP_DROP);
@@ -842,7 +986,8 @@ static uint32_t program_on(const char *ifname)
 static int attach_to(struct attach *attach, const char *ifname, bool generic, char *error)
 {
 	error[0] = 0;
-	return attach_port(attach, 0, if_nametoindex(ifname), ifname, generic, error, ERROR_SIZE);
+	return attach_port(attach, 0, if_nametoindex(ifname), ifname, mac_of(FOREIGN), generic,
+			   error, ERROR_SIZE);
 }
 
 static struct attach *open_another(void)
@@ -993,7 +1138,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_each_frame),
-		cmocka_unit_test(passes_every_proper_prefix),
+		cmocka_unit_test(forwards_no_proper_prefix),
 		cmocka_unit_test(interface_that_is_no_port),
 		cmocka_unit_test(full_ring_of_wanted_neighbours),
 		cmocka_unit_test(endless_wanted_neighbours),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* next_hop_test.c - next hops as real routes, neighbours and links change. Root. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -7,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "control/netlink.h"
@@ -475,6 +477,71 @@ static void catches_up_after_lost_events(void **state)
 	assert_int_equal(fixture->seen[0].changes, 2);
 }
 
+/* What questions to the kernel fail with for now; 0: nothing. */
+static int question_error;
+
+/* In the place of libmnl's. */
+ssize_t mnl_socket_sendto(const struct mnl_socket *socket, const void *buffer, size_t len)
+{
+	ssize_t (*send)(const struct mnl_socket *, const void *, size_t);
+
+	if (question_error) {
+		errno = question_error;
+		return -1;
+	}
+	*(void **)&send = dlsym(RTLD_NEXT, "mnl_socket_sendto");
+	return send(socket, buffer, len);
+}
+
+static void keeps_what_it_knows_over_a_failed_question(void **state)
+{
+	static const int errors[] = { ENOBUFS, ENOMEM, EAGAIN };
+	struct fixture *fixture = *state;
+	const struct netns *netns = &fixture->netns;
+
+	netns_run(netns,
+		  "ip neighbour add 10.0.0.8 lladdr %s dev rw0 && "
+		  "ip route add 10.7.0.0/24 via 10.0.0.8",
+		  mac_peer0);
+	watch(fixture, 0, "10.7.0.1");
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		print_message("case: %s\n", strerror(errors[i]));
+		question_error = errors[i];
+		netns_run(netns, "ip route add 10.8.0.0/24 via 10.0.0.2 && "
+				 "ip route del 10.8.0.0/24 via 10.0.0.2 && "
+				 "ip neighbour replace 10.0.0.8 lladdr 02:00:00:00:00:02 dev rw0 "
+				 "nud stale");
+		read_events(fixture);
+		next_hops_tick(fixture->hops);
+		question_error = 0;
+		expect(fixture, 0, NEXT_HOP_RESOLVED, "rw0", "10.0.0.8", mac_peer0);
+		assert_int_equal(fixture->seen[0].changes, 1);
+	}
+	question_error = ENOBUFS;
+	netns_run(netns, "ip route del 10.7.0.0/24");
+	read_events(fixture);
+	question_error = 0;
+	next_hops_tick(fixture->hops); /* it asks again by itself */
+	expect(fixture, 0, NEXT_HOP_NO_ROUTE, NULL, NULL, NULL);
+}
+
+/* An event that nobody has understood. */
+static void looks_again_every_so_often(void **state)
+{
+	struct fixture *fixture = *state;
+	char event[8192];
+
+	netns_run(&fixture->netns, "ip route add 10.7.0.0/24 via 10.0.0.2");
+	watch(fixture, 0, "10.7.0.1");
+	read_events(fixture);
+	netns_run(&fixture->netns, "ip route del 10.7.0.0/24");
+	while (recv(next_hops_fd(fixture->hops), event, sizeof(event), MSG_DONTWAIT) > 0)
+		;
+	for (int i = 0; i < 30; i++)
+		next_hops_tick(fixture->hops);
+	expect(fixture, 0, NEXT_HOP_NO_ROUTE, NULL, NULL, NULL);
+}
+
 static void solicits_strangers_within_bounds(void **state)
 {
 	struct fixture *fixture = *state;
@@ -523,6 +590,8 @@ int main(void)
 		TEST(keeps_what_is_used_from_going_stale),
 		TEST(follows_a_thousand),
 		TEST(catches_up_after_lost_events),
+		TEST(keeps_what_it_knows_over_a_failed_question),
+		TEST(looks_again_every_so_often),
 		TEST(solicits_strangers_within_bounds),
 	};
 

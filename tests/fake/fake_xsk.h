@@ -47,6 +47,7 @@ struct fake_kernel {
 	struct xsk *xsk; /* the open one, or NULL */
 	uint32_t opened, closed;
 	int wait_ms; /* of the last xsk_wait() */
+	uint32_t wakes;
 };
 
 extern struct fake_kernel fake;
@@ -58,6 +59,9 @@ void fake_reset(void);
  * is 256), with metadata in front of them if not NULL. false: no room or no frame. */
 bool fake_receive(uint32_t port, uint32_t offset, const void *data, uint32_t len,
 		  const struct frame_meta *meta);
+
+/* Frames that lie in the receive ring. */
+uint32_t fake_rx_waiting(uint32_t port);
 
 /* The same with a descriptor that says desc_len whatever was written. */
 bool fake_receive_lying(uint32_t port, uint32_t offset, uint32_t desc_len);

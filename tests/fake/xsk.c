@@ -310,6 +310,13 @@ bool fake_receive_lying(uint32_t port, uint32_t offset, uint32_t desc_len)
 	return true;
 }
 
+uint32_t fake_rx_waiting(uint32_t port)
+{
+	const struct xsk_ring_cons *ring = &fake.xsk->ports[port].rx;
+
+	return *ring->producer - *ring->consumer;
+}
+
 static bool frame_seen(uint8_t *seen, uint64_t address)
 {
 	uint64_t number = address / fake.xsk->config.frame_size;
@@ -349,6 +356,12 @@ void xsk_wait(const struct xsk *xsk, int timeout_ms)
 {
 	(void)xsk;
 	fake.wait_ms = timeout_ms;
+}
+
+void xsk_wake(const struct xsk *xsk)
+{
+	(void)xsk;
+	fake.wakes++;
 }
 
 void xsk_statistics(const struct xsk_port *port, struct xdp_statistics *ret_statistics)

@@ -4,6 +4,7 @@
 
     peer.py udp-server PORT                         send every datagram back
     peer.py udp-client ADDRESS PORT FLOWS COUNT     COUNT datagrams a socket, all answered
+    peer.py udp-send SOURCE PORT ADDRESS PORT       one datagram, no answer awaited
     peer.py tcp-server PORT                         send every byte back
     peer.py tcp-client ADDRESS PORT FILE            a line every 20 ms; answers are counted in FILE
 """
@@ -67,6 +68,13 @@ def udp_client(address, port, flows, count):
     print(f"{flows * count} datagrams answered, {repeated} sent again")
 
 
+def udp_send(source, source_port, address, port):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.bind((source, source_port))
+        sock.sendto(b"one datagram", (address, port))
+
+
 def tcp_server(port):
     with socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True) as server:
         while True:
@@ -97,6 +105,8 @@ def main():
             udp_server(int(port))
         case ["udp-client", address, port, flows, count]:
             udp_client(address, int(port), int(flows), int(count))
+        case ["udp-send", source, source_port, address, port]:
+            udp_send(source, int(source_port), address, int(port))
         case ["tcp-server", port]:
             tcp_server(int(port))
         case ["tcp-client", address, port, path]:

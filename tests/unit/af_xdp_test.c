@@ -210,6 +210,68 @@ static void sent_record(uint32_t port, const uint8_t *data, uint32_t len)
 	sent_numbers[sent_count++] = number_of(data);
 }
 
+static int eight_ports(void **state)
+{
+	(void)state;
+	open_ports(8);
+	return 0;
+}
+
+/* Two of eight always have more than a burst, the others nothing. */
+static void shares_between_busy_ports_among_idle_ones(void **state)
+{
+	const struct {
+		uint32_t a, b;
+	} busy[] = { { 0, 1 }, { 0, 7 }, { 2, 6 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(busy); i++) {
+		struct io_stats before = stats_of(), after;
+		uint64_t from_a, from_b;
+
+		assert_int_equal(receive(0), 0);
+		for (uint32_t round = 0; round < 32; round++) {
+			while (fake_rx_waiting(busy[i].a) < 32)
+				arrive(busy[i].a, 1, 0);
+			while (fake_rx_waiting(busy[i].b) < 32)
+				arrive(busy[i].b, 1, 0);
+			assert_int_equal(receive(32), 32);
+			release(32);
+		}
+		after = stats_of();
+		from_a = after.ports[busy[i].a].received - before.ports[busy[i].a].received;
+		from_b = after.ports[busy[i].b].received - before.ports[busy[i].b].received;
+		print_message("ports %u and %u: %u and %u\n", busy[i].a, busy[i].b,
+			      (unsigned int)from_a, (unsigned int)from_b);
+		assert_int_equal(from_a, from_b);
+		while (receive(BURST_MAX))
+			release(held_count);
+	}
+}
+
+static void knows_when_all_is_sent(void **state)
+{
+	(void)state;
+	assert_true(engine->sent_all(io));
+	hold(0, 2, 1, 0);
+	assert_true(engine->sent_all(io));
+	fake.ports[1].stuck = true;
+	assert_int_equal(transmit(2), 2);
+	assert_false(engine->sent_all(io)); /* in the ring */
+	fake.ports[1].stuck = false;
+	fake.ports[1].hold_completions = true;
+	for (int round = 0; round < 4 && fake.ports[1].sent < 2; round++)
+		assert_int_equal(receive(0), 0);
+	assert_int_equal(fake.ports[1].sent, 2);
+	assert_false(engine->sent_all(io)); /* with the kernel */
+	assert_int_equal(fake_complete(1, 2), 2);
+	assert_int_equal(receive(0), 0);
+	assert_true(engine->sent_all(io));
+
+	engine->wake(io);
+	assert_int_equal(fake.wakes, 1);
+}
+
 static void refuses_bad_configurations(void **state)
 {
 	static const struct {
@@ -1113,6 +1175,8 @@ int main(void)
 		TEST(a_dead_port_does_not_stop_the_other, two_ports),
 		TEST(one_system_call_moves_32_datagrams, one_port),
 		TEST(sleeps_shortly_over_a_tail, two_ports),
+		TEST(shares_between_busy_ports_among_idle_ones, eight_ports),
+		TEST(knows_when_all_is_sent, two_ports),
 		TEST(is_read_while_it_works, one_port),
 		TEST(conserves_frames_in_a_long_random_run, no_port),
 	};

@@ -664,6 +664,50 @@ static int table_try(struct table_service *services, size_t count, size_t port_c
 	return err;
 }
 
+/* A spoofed source of ours would set two backends talking to each other. */
+static void without_metadata_and_a_source_of_ours(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t src[4];
+		uint16_t src_port;
+		int reason; /* -1: forwarded */
+	} cases[] = {
+		{ "the service", { 192, 0, 2, 1 }, SERVICE_PORT, DROP_SOURCE_OURS },
+		{ "the service's address", { 192, 0, 2, 1 }, 50000, -1 },
+		{ "0/8", { 0, 1, 2, 3 }, 50000, DROP_SOURCE_MARTIAN },
+		{ "127/8", { 127, 0, 0, 1 }, 50000, DROP_SOURCE_MARTIAN },
+		{ "224/3", { 224, 0, 0, 1 }, 50000, DROP_SOURCE_MARTIAN },
+		{ "below 224/3", { 223, 255, 255, 255 }, 50000, -1 },
+	};
+	uint8_t frame[DATAGRAM_SIZE_MAX];
+	struct packet packet;
+
+	(void)state;
+	for (int is_ipv6 = 0; is_ipv6 <= 1; is_ipv6++) {
+		struct datagram d = to_service(is_ipv6);
+
+		backend_addr(is_ipv6, BACKEND_WEB_1, d.src);
+		d.src_port = BACKEND_PORT;
+		packet = packet_of(frame, datagram_build(&d, frame), FRAME_UNCLASSIFIED, 0);
+		assert_int_equal(forward(&packet, 1), 0);
+		assert_int_equal(stats.dropped[DROP_SOURCE_OURS], 1 + is_ipv6);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct datagram d = to_service(false);
+		int reason = cases[i].reason;
+		uint64_t before = reason < 0 ? 0 : stats.dropped[reason];
+
+		print_message("case: %s\n", cases[i].name);
+		memcpy(d.src, cases[i].src, 4);
+		d.src_port = cases[i].src_port;
+		packet = packet_of(frame, datagram_build(&d, frame), FRAME_UNCLASSIFIED, 0);
+		assert_int_equal(forward(&packet, 1), reason < 0);
+		if (reason >= 0)
+			assert_int_equal(stats.dropped[reason], before + 1);
+	}
+}
+
 static void a_table_refuses(void **state)
 {
 	struct table_backend backends[] = { backend(0, 1), backend(1, 1) };
@@ -721,6 +765,7 @@ int main(void)
 		TEST(without_metadata_userspace_classifies),
 		TEST(without_metadata_and_not_ours),
 		TEST(l2_changes_mac_addresses_only),
+		TEST(without_metadata_and_a_source_of_ours),
 		TEST(a_table_refuses),
 	};
 

@@ -244,8 +244,9 @@ static void stats_has_every_counter_in_its_place(void **state)
 	assert_json(
 		json_incref(json_array_get(workers_json, 0)),
 		"{'index':0,'cpu':3,'received':1,'sent':2,'forwarded':7,"
-		"'dropped':{'malformed':10,'not_ours':11,'return_spoofed':12,'no_backend':13,"
-		"'no_neighbour':14,'ttl_expired':15,'no_checksum':16,'too_big':17,'tx_full':18},"
+		"'dropped':{'malformed':10,'not_ours':11,'return_spoofed':12,'source_ours':13,"
+		"'source_martian':14,'no_backend':15,'no_neighbour':16,'ttl_expired':17,"
+		"'no_checksum':18,'too_big':19,'tx_full':20},"
 		"'checksums_completed':8,'new_connections':9,'rounds':3,'empty_rounds':4,"
 		"'busy_ns':5,'forward_ns':6,'waits':4,"
 		"'frames':{'all':1,'free':2,'held':3,'posted':126,'outstanding':2},'ports':["
@@ -260,8 +261,9 @@ static void stats_has_every_counter_in_its_place(void **state)
 	assert_json(json_incref(json_object_get(stats, "totals")),
 		    "{'received':1002,'sent':1004,'forwarded':1014,"
 		    "'dropped':{'malformed':1020,'not_ours':1022,'return_spoofed':1024,"
-		    "'no_backend':1026,'no_neighbour':1028,'ttl_expired':1030,'no_checksum':1032,"
-		    "'too_big':1034,'tx_full':1036}}");
+		    "'source_ours':1026,'source_martian':1028,'no_backend':1030,"
+		    "'no_neighbour':1032,'ttl_expired':1034,'no_checksum':1036,'too_big':1038,"
+		    "'tx_full':1040}}");
 	json_decref(stats);
 }
 
@@ -386,6 +388,16 @@ static void backend_counts_as_resolved_in_all_families_only(void **state)
 	json_decref(status);
 }
 
+static void backend_behind_another_interface_is_not_resolved(void **state)
+{
+	json_t *status;
+
+	backends[0].next_hop[FAMILY_IPV6].ifindex = 1; /* lo: not one of ours */
+	status = report_command(*state, "status");
+	assert_int_equal(json_integer_value(json_object_get(status, "backends_resolved")), 0);
+	json_decref(status);
+}
+
 static void unknown_command_lists_the_commands(void **state)
 {
 	static const char *const commands[] = { "", "stat", "statsx", "stats ", "\xff" };
@@ -410,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup(services_are_summed_over_backends, set_up),
 		cmocka_unit_test_setup(status_describes_the_daemon, set_up),
 		cmocka_unit_test_setup(backend_counts_as_resolved_in_all_families_only, set_up),
+		cmocka_unit_test_setup(backend_behind_another_interface_is_not_resolved, set_up),
 		cmocka_unit_test_setup(unknown_command_lists_the_commands, set_up),
 	};
 

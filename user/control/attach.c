@@ -219,9 +219,10 @@ static int port_failed(int err, uint32_t ifindex, const char *ifname, bool gener
 }
 
 int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const char *ifname,
-		bool generic, char *error, size_t error_size)
+		const uint8_t mac[6], bool generic, char *error, size_t error_size)
 {
 	struct bpf_map *ports = attach->skeleton->maps.ports;
+	struct port_rule rule = { .port = port };
 	LIBBPF_OPTS(bpf_link_create_opts, options,
 		    .flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
 	int err, link;
@@ -231,7 +232,8 @@ int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const ch
 			    "cannot attach XDP to %s: port %u is taken, or not below %d", ifname,
 			    port, PORT_COUNT_MAX);
 	/* First, so that the program never runs on an interface it does not know. */
-	err = bpf_map__update_elem(ports, &ifindex, sizeof(ifindex), &port, sizeof(port), BPF_ANY);
+	memcpy(rule.mac, mac, sizeof(rule.mac));
+	err = bpf_map__update_elem(ports, &ifindex, sizeof(ifindex), &rule, sizeof(rule), BPF_ANY);
 	if (err)
 		return fail(err, error, error_size, "cannot note %s as a port: %s", ifname,
 			    strerror(-err));
@@ -244,9 +246,27 @@ int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const ch
 	return 0;
 }
 
+/* Never taken back: a port too many costs a look-up. */
+static int port_note(struct attach *attach, uint16_t port_be)
+{
+	struct bpf_map *map = attach->skeleton->maps.our_ports;
+	uint32_t word = OUR_PORTS_WORD(port_be);
+	uint64_t bits;
+	int err = bpf_map__lookup_elem(map, &word, sizeof(word), &bits, sizeof(bits), 0);
+
+	if (err)
+		return err;
+	bits |= 1ull << OUR_PORTS_BIT_NUM(port_be);
+	return bpf_map__update_elem(map, &word, sizeof(word), &bits, sizeof(bits), BPF_ANY);
+}
+
 int attach_service_set(struct attach *attach, const struct match_key *key,
 		       const struct service_rule *rule)
 {
+	int err = port_note(attach, key->port_be);
+
+	if (err)
+		return err;
 	return bpf_map__update_elem(attach->skeleton->maps.services, key, sizeof(*key), rule,
 				    sizeof(*rule), BPF_ANY);
 }
@@ -254,8 +274,16 @@ int attach_service_set(struct attach *attach, const struct match_key *key,
 int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule)
 {
-	return bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
-				    sizeof(*rule), BPF_ANY);
+	const uint8_t present = 1;
+	int err = port_note(attach, key->port_be);
+
+	if (!err)
+		err = bpf_map__update_elem(attach->skeleton->maps.backend_addrs, key->addr,
+					   sizeof(key->addr), &present, sizeof(present), BPF_ANY);
+	if (!err)
+		err = bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
+					   sizeof(*rule), BPF_ANY);
+	return err;
 }
 
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket)

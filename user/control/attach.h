@@ -20,10 +20,10 @@ struct attach;
  * what to do. Control. */
 int attach_open(struct attach **ret_attach, char *error, size_t error_size);
 
-/* Attach to one port, native, or generic if `generic`. -EOPNOTSUPP when the
- * driver has no native XDP: try generic then. error[] as above. */
+/* Attach to one port, whose MAC address is mac, native, or generic if `generic`.
+ * -EOPNOTSUPP when the driver has no native XDP: try generic then. error[] as above. */
 int attach_port(struct attach *attach, uint32_t port, uint32_t ifindex, const char *ifname,
-		bool generic, char *error, size_t error_size);
+		const uint8_t mac[6], bool generic, char *error, size_t error_size);
 
 /* Fill the matching tables and the XSKMAP. 0 or a negative errno. */
 int attach_service_set(struct attach *attach, const struct match_key *key,

@@ -163,13 +163,18 @@ static int links_read(struct daemon *daemon, char *error)
 		err = host_link_read(ifnames[i], &daemon->links[i], error, ERROR_SIZE);
 		if (err)
 			return err;
+		if (!daemon->links[i].has_carrier)
+			log_warn("%s has no carrier; nothing goes through it until it has: see to "
+				 "its cable, or set its peer up",
+				 ifnames[i]);
 	}
 	count = host_worker_count(ifnames, daemon->links, config->interface_count, config->queues,
 				  error, ERROR_SIZE);
 	if (count < 0)
 		return count;
 	daemon->worker_count = (uint32_t)count;
-	return 0;
+	return link_watch_open(ifnames, daemon->links, config->interface_count, &daemon->link_watch,
+			       error, ERROR_SIZE);
 }
 
 static bool family_used(const struct config *config, enum family family)
@@ -292,16 +297,16 @@ static int ports_attach(struct daemon *daemon, char *error)
 {
 	for (uint32_t port = 0; port < daemon->config->interface_count; port++) {
 		const struct config_interface *interface = &daemon->config->interfaces[port];
-		uint32_t ifindex = daemon->links[port].ifindex;
+		const struct host_link *link = &daemon->links[port];
 		int err = -EOPNOTSUPP;
 
 		if (interface->mode != IO_MODE_GENERIC)
-			err = attach_port(daemon->attach, port, ifindex, interface->name, false,
-					  error, ERROR_SIZE);
+			err = attach_port(daemon->attach, port, link->ifindex, interface->name,
+					  link->mac, false, error, ERROR_SIZE);
 		if (err == -EOPNOTSUPP &&
 		    (interface->mode == IO_MODE_AUTO || interface->mode == IO_MODE_GENERIC)) {
-			err = attach_port(daemon->attach, port, ifindex, interface->name, true,
-					  error, ERROR_SIZE);
+			err = attach_port(daemon->attach, port, link->ifindex, interface->name,
+					  link->mac, true, error, ERROR_SIZE);
 			daemon->generic[port] = true;
 			log_info("%s: generic XDP%s", interface->name,
 				 interface->mode == IO_MODE_AUTO
@@ -513,14 +518,18 @@ enum event {
 	EVENT_SIGNAL,
 	EVENT_TICK,
 	EVENT_NEXT_HOPS,
+	EVENT_LINKS,
 	EVENT_WANTED,
 	EVENT_CONTROL,
 	EVENT_COUNT,
 };
 
-static void event_serve(struct daemon *daemon, enum event event, int fd)
+/* 0, or a negative errno and the reason logged: the daemon cannot go on. */
+static int event_serve(struct daemon *daemon, enum event event, int fd)
 {
+	char error[ERROR_SIZE];
 	uint64_t expirations;
+	int err = 0;
 
 	switch (event) {
 	case EVENT_TICK:
@@ -528,12 +537,17 @@ static void event_serve(struct daemon *daemon, enum event event, int fd)
 			break;
 		next_hops_tick(daemon->hops);
 		control_socket_tick(daemon->control);
+		err = link_watch_tick(daemon->link_watch, error, sizeof(error));
 		break;
 	case EVENT_NEXT_HOPS: next_hops_read(daemon->hops); break;
+	case EVENT_LINKS: err = link_watch_read(daemon->link_watch, error, sizeof(error)); break;
 	case EVENT_WANTED: attach_wanted_drain(daemon->attach, neighbour_solicit, daemon); break;
 	case EVENT_CONTROL: control_socket_serve(daemon->control); break;
 	default: break;
 	}
+	if (err)
+		log_error("%s", error);
+	return err;
 }
 
 static int signals_open(void)
@@ -576,12 +590,20 @@ static int events_serve(struct daemon *daemon, int epoll, const int *fds)
 		int count =
 			epoll_wait(epoll, ready, EVENT_COUNT, daemon->attach ? -1 : REPLAY_POLL_MS);
 
-		if (count < 0 && errno != EINTR)
-			return -errno;
+		if (count < 0 && errno != EINTR) {
+			int err = -errno;
+
+			log_error("cannot wait for events: %s", strerror(-err));
+			return err;
+		}
 		for (int i = 0; i < count; i++) {
+			int err;
+
 			if (ready[i].data.u32 == EVENT_SIGNAL)
 				return 0;
-			event_serve(daemon, ready[i].data.u32, fds[ready[i].data.u32]);
+			err = event_serve(daemon, ready[i].data.u32, fds[ready[i].data.u32]);
+			if (err)
+				return err;
 		}
 		if (!daemon->attach && workers_done(daemon))
 			return 0;
@@ -601,23 +623,24 @@ static void report_print(const struct daemon *daemon)
 int daemon_run(struct daemon *daemon)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int fds[EVENT_COUNT] = { signals_open(), -1, -1, -1, -1 };
+	int fds[EVENT_COUNT] = { signals_open(), -1, -1, -1, -1, -1 };
 	int err;
 
 	if (daemon->attach) {
 		fds[EVENT_TICK] = ticks_open();
 		fds[EVENT_NEXT_HOPS] = next_hops_fd(daemon->hops);
+		fds[EVENT_LINKS] = link_watch_fd(daemon->link_watch);
 		fds[EVENT_WANTED] = attach_wanted_fd(daemon->attach);
 		fds[EVENT_CONTROL] = control_socket_fd(daemon->control);
 	}
 	err = epoll < 0 ? -errno : events_add(epoll, fds);
-	if (!err) {
+	if (err) {
+		log_error("cannot wait for events: %s", strerror(-err));
+	} else {
 		log_info("ready: %u workers, %zu services, %zu backends", daemon->worker_count,
 			 daemon->config->service_count, daemon->backend_count);
 		err = events_serve(daemon, epoll, fds);
 	}
-	if (err)
-		log_error("cannot wait for events: %s", strerror(-err));
 	if (!daemon->attach)
 		report_print(daemon);
 	close(fds[EVENT_TICK]);
@@ -633,10 +656,13 @@ void daemon_stop(struct daemon *daemon)
 	control_socket_close(daemon->control);
 	attach_close(daemon->attach); /* first, so that the workers run dry */
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		worker_stop_ask(daemon->workers[i]);
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		worker_stop(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		daemon->engine->close(daemon->ios[i]);
 	next_hops_close(daemon->hops);
+	link_watch_close(daemon->link_watch);
 	table_free(daemon->table.table);
 	free(daemon->backends);
 	config_free(daemon->config);

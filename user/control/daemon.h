@@ -10,6 +10,7 @@
 #include "control/config.h"
 #include "control/control_socket.h"
 #include "control/host.h"
+#include "control/link_watch.h"
 #include "control/next_hop.h"
 #include "dataplane/worker.h"
 
@@ -27,6 +28,7 @@ struct daemon {
 	bool generic[PORT_COUNT_MAX];		/* XDP runs in the stack on this port */
 	struct attach *attach;			/* NULL: an engine without XDP */
 	struct next_hops *hops;			/* likewise */
+	struct link_watch *link_watch;		/* likewise */
 	struct table_ref table;
 	struct daemon_backend *backends; /* by slot */
 	size_t backend_count;
@@ -48,8 +50,9 @@ struct daemon_options {
 int daemon_start(struct config *config, const struct daemon_options *options,
 		 struct daemon **ret_daemon);
 
-/* Serve until SIGTERM or SIGINT, which must be blocked, or the end of a replay. 0
- * or a negative errno. */
+/* Serve until SIGTERM or SIGINT, which must be blocked, the end of a replay, or until
+ * an interface is not any more what it was (link_watch.h). 0, or a negative errno
+ * and the reason logged. */
 int daemon_run(struct daemon *daemon);
 
 /* Detach, let the workers finish, free. NULL and half-started ones are fine. */

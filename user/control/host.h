@@ -15,8 +15,9 @@
 struct host_link {
 	uint32_t ifindex;
 	uint8_t mac[6];
-	uint16_t mtu; /* bytes of IP packet */
-	bool is_up;   /* administratively, and with a carrier */
+	uint16_t mtu;	 /* bytes of IP packet */
+	bool is_enabled; /* administratively up */
+	bool has_carrier;
 	uint32_t rx_queues, tx_queues;
 	uint32_t rx_queues_used; /* that RSS spreads over, at most rx_queues */
 	bool has_rss;		 /* the indirection table can be read, so `ethtool -X` exists */
@@ -24,9 +25,15 @@ struct host_link {
 	char driver[32];
 };
 
-/* 0, or a negative errno and a sentence in error[]: -ENODEV, -ENETDOWN (with
- * *ret_link filled, for those who can wait for the link), or another. */
+/* 0, or a negative errno and a sentence in error[]: -ENODEV, -ENETDOWN (not enabled;
+ * *ret_link is filled, for those who can wait for the link), or another. Without a
+ * carrier, too, a link is 0: it may come. */
 int host_link_read(const char *ifname, struct host_link *ret_link, char *error, size_t error_size);
+
+/* The part of a link that is in an RTM_NEWLINK or RTM_DELLINK message. Returns whether
+ * it has an Ethernet address. */
+struct nlmsghdr;
+bool host_link_parse(const struct nlmsghdr *message, struct host_link *ret_link);
 
 /* How many workers the ports allow: the smallest queue count, at most `wanted` if
  * that is not 0. Returns the count, or -EINVAL and a sentence that gives the

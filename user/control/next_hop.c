@@ -94,11 +94,34 @@ static void neighbour_use(struct next_hops *hops, struct neighbour *neighbour)
 		 err == -ENOBUFS ? "; see sysctl net.ipv4.neigh.default.gc_thresh3" : "");
 }
 
+/* Not the kernel's word on the object, but on the question: it could not be put, or
+ * answered, this time. What was known stays, and is looked up again. */
+static bool is_transient(int err)
+{
+	switch (err) {
+	case -EAGAIN: /* no answer in time */
+	case -EBUSY:
+	case -EINTR:
+	case -ENOBUFS:
+	case -ENOMEM: return true;
+	default: return false;
+	}
+}
+
 /* What the kernel knows of it now; asks on the wire if that is nothing, once a tick. */
 static void neighbour_look_up(struct next_hops *hops, struct neighbour *neighbour)
 {
-	neighbour->is_resolved = !netlink_neighbour(hops->netlink, neighbour->key.ifindex,
-						    neighbour->key.addr, neighbour->mac);
+	uint8_t mac[6];
+	int err =
+		netlink_neighbour(hops->netlink, neighbour->key.ifindex, neighbour->key.addr, mac);
+
+	if (is_transient(err)) {
+		hops->events_lost = true;
+		return;
+	}
+	neighbour->is_resolved = !err;
+	if (!err)
+		memcpy(neighbour->mac, mac, sizeof(mac));
 	if (!neighbour->is_resolved && neighbour->used_tick != hops->tick)
 		neighbour_use(hops, neighbour);
 }
@@ -153,13 +176,16 @@ static void watch_move(struct next_hops *hops, struct watch *watch, struct neigh
 		LIST_INSERT_HEAD(&neighbour->watches, watch, of_neighbour);
 }
 
-/* -ENOMEM leaves the watch where it was. */
+/* A transient error leaves the watch where it was. */
 static int watch_look_up(struct next_hops *hops, struct watch *watch)
 {
 	struct netlink_route route = { 0 };
 	struct neighbour *neighbour = NULL;
+	int err = netlink_route(hops->netlink, watch->addr, &route);
 
-	if (!netlink_route(hops->netlink, watch->addr, &route) && !route.is_local) {
+	if (is_transient(err))
+		return err;
+	if (!err && !route.is_local) {
 		struct neighbour_key key = { .ifindex = route.ifindex };
 
 		memcpy(key.addr, route.gateway, sizeof(key.addr));
@@ -225,7 +251,7 @@ static void update_all_routes(struct next_hops *hops)
 	LIST_FOREACH(watch, &hops->watches, entry)
 	{
 		if (watch_look_up(hops, watch))
-			hops->events_lost = true; /* no memory: again at the next tick */
+			hops->events_lost = true; /* again at the next tick */
 		watch_report(hops, watch);
 	}
 }
@@ -372,7 +398,8 @@ void next_hops_read(struct next_hops *hops)
 void next_hops_tick(struct next_hops *hops)
 {
 	struct neighbour *neighbour;
-	bool is_all_due = hops->events_lost;
+	/* Every so often, too, should an event or an answer have been misunderstood. */
+	bool is_all_due = hops->events_lost || hops->tick % REFRESH_TICKS == 0;
 
 	hops->tick++;
 	hops->solicited_count = 0;

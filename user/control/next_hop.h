@@ -2,8 +2,9 @@
 /* next_hop.h - where an address is reached: interface and MAC address, as the
  * kernel's routes and neighbours have it, followed as they change.
  *
- * An open set of addresses (those of the backends) is watched. libmnl; never
- * blocks but in next_hop_open. One thread. */
+ * A set of addresses (those of the backends) is watched. libmnl; questions
+ * to the kernel wait for its answer, which comes at once, for a second at the most.
+ * One thread. */
 #ifndef RINGWAY_CONTROL_NEXT_HOP_H
 #define RINGWAY_CONTROL_NEXT_HOP_H
 
@@ -48,7 +49,8 @@ int next_hops_fd(const struct next_hops *hops);
 void next_hops_read(struct next_hops *hops);
 
 /* Once a second: asks again for what is missing, keeps what is used from going
- * stale, and looks up everything anew after a lost event. */
+ * stale, and looks up everything anew after a lost event or an answer that did not
+ * come, and every 30 s besides. */
 void next_hops_tick(struct next_hops *hops);
 
 void next_hops_close(struct next_hops *hops); /* accepts NULL */

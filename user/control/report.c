@@ -411,12 +411,21 @@ static uint64_t uptime_s(const struct timespec *started)
 	       second_ns;
 }
 
-/* In every family it has an address of. */
-static bool is_resolved(const struct daemon_backend *backend)
+static bool is_port(const struct daemon *daemon, uint32_t ifindex)
+{
+	for (size_t port = 0; port < daemon->config->interface_count; port++)
+		if (daemon->links[port].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+/* In every family it has an address of, and by an interface of ours. */
+static bool is_resolved(const struct daemon *daemon, const struct daemon_backend *backend)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		if (backend->config->endpoint.present[family] &&
-		    backend->next_hop[family].state != NEXT_HOP_RESOLVED)
+		    (backend->next_hop[family].state != NEXT_HOP_RESOLVED ||
+		     !is_port(daemon, backend->next_hop[family].ifindex)))
 			return false;
 	return true;
 }
@@ -430,7 +439,7 @@ static json_t *status_json(const struct daemon *daemon)
 	for (size_t port = 0; port < daemon->config->interface_count; port++)
 		json_build_append(&interfaces, interface_status_json(daemon, port));
 	for (size_t slot = 0; slot < daemon->backend_count; slot++)
-		resolved += is_resolved(&daemon->backends[slot]);
+		resolved += is_resolved(daemon, &daemon->backends[slot]);
 	json_build_put(&object, "version", json_string(RINGWAY_VERSION));
 	json_build_put(&object, "engine", json_string(daemon->engine->name));
 	json_build_number(&object, "uptime_s", uptime_s(&daemon->started));

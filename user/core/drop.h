@@ -8,6 +8,10 @@
 	X(MALFORMED, "malformed", "headers that contradict each other")                          \
 	X(NOT_OURS, "not_ours", "no service and no backend has this address and port")           \
 	X(RETURN_SPOOFED, "return_spoofed", "a backend's address from the wrong interface")      \
+	X(SOURCE_OURS, "source_ours",                                                            \
+	  "to a service from a service's or backend's own address and port: a loop, or a lie")   \
+	X(SOURCE_MARTIAN, "source_martian",                                                      \
+	  "to a service from an address that nobody can be answered at")                         \
 	X(NO_BACKEND, "no_backend", "the service has no backend of this address family")         \
 	X(NO_NEIGHBOUR, "no_neighbour",                                                          \
 	  "the next hop's MAC address is not known; is the backend up and reachable?")           \

@@ -10,8 +10,14 @@
 #include "hash.h"
 #include "ringway/limits.h"
 
-/* Entries a member below which the shares differ by more than about 1 %. */
+/* A table of another size is another table: nearly every connection moves. So one
+ * size is for nearly everybody, with 100 entries a member, below which the shares
+ * differ by more than about 1 %, for SIZE_MEMBERS of them; and one is for the rest. */
 #define ENTRIES_PER_MEMBER 100
+#define SIZE		   65537
+#define SIZE_MEMBERS	   (SIZE / ENTRIES_PER_MEMBER)
+#define SIZE_LARGE	   524287
+_Static_assert(BACKEND_COUNT_MAX *ENTRIES_PER_MEMBER <= SIZE_LARGE, "so many for all");
 
 #define SLOT_FREE UINT16_MAX
 _Static_assert(BACKEND_COUNT_MAX < SLOT_FREE, "no slot looks like a free entry");
@@ -22,18 +28,6 @@ struct walk {
 	uint32_t position, skip;
 	uint32_t credit;
 };
-
-/* The last one holds 100 entries for each of BACKEND_COUNT_MAX members. */
-static uint32_t prime_choose(size_t member_count)
-{
-	static const uint32_t primes[] = { 16381, 65537, 131071, 524287 };
-	size_t i = 0;
-
-	while (primes[i] < member_count * ENTRIES_PER_MEMBER)
-		i++;
-	return primes[i];
-}
-_Static_assert(BACKEND_COUNT_MAX *ENTRIES_PER_MEMBER <= 524287, "prime_choose() ends");
 
 static int member_compare(const void *a, const void *b)
 {
@@ -111,7 +105,7 @@ int maglev_build(const struct maglev_member *members, size_t count, uint64_t key
 		goto out;
 
 	if (!size)
-		size = prime_choose(count);
+		size = count <= SIZE_MEMBERS ? SIZE : SIZE_LARGE;
 	weight_max = walks_init(walks, count, key, size);
 	if (!weight_max)
 		size = 0;

@@ -293,6 +293,16 @@ static int return_classify(const struct table *table, struct packet *packet,
 	return return_resolve(table, packet, view->eth);
 }
 
+static int service_classify(const struct table *table, const struct udp_view *view)
+{
+	struct match_key key;
+
+	if (match_source_is_martian(view))
+		return -1 - DROP_SOURCE_MARTIAN;
+	match_key_return(view, &key);
+	return match_find(table, &key)->kind == FRAME_UNCLASSIFIED ? 0 : -1 - DROP_SOURCE_OURS;
+}
+
 int table_classify(const struct table *table, struct packet *packet, const struct udp_view *view)
 {
 	const struct table_match *match;
@@ -308,5 +318,6 @@ int table_classify(const struct table *table, struct packet *packet, const struc
 	}
 	packet->kind = match->kind;
 	packet->slot = match->slot;
-	return packet->kind == FRAME_RETURN ? return_classify(table, packet, view) : 0;
+	return packet->kind == FRAME_RETURN ? return_classify(table, packet, view)
+					    : service_classify(table, view);
 }

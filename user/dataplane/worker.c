@@ -15,12 +15,13 @@
 /* How long a worker spins for the next frame before it sleeps. */
 #define SPIN_NS 50000
 
-/* How long it sleeps at most: the time a stop or a grace period may take. */
+/* How long it sleeps at most: the time that a grace period may take. */
 #define WAIT_MS 100
 
-/* Rounds a worker may go on for after it was told to stop, to send what has been
+/* How long a worker may go on after it was told to stop, to send what has been
  * received: enough for full rings, and an end under any load. */
-#define DRAIN_ROUNDS 4096
+#define DRAIN_NS      100000000
+#define DRAIN_WAIT_MS 1
 
 struct worker {
 	struct worker_config config;
@@ -31,6 +32,7 @@ struct worker {
 	struct packet spares[DISCOVERY_COPIES_MAX];
 	struct router_worker router;
 	struct trace_ring trace;
+	uint64_t drain_end_ns; /* 0: nobody has asked to stop */
 	struct forward_stats forward;
 };
 
@@ -96,6 +98,25 @@ static void worker_copies_send(struct worker *worker, struct forward_ctx *ctx)
 	worker_spares_take(worker, ctx);
 }
 
+/* Told to stop: is there time for another round? */
+static bool worker_may_drain(struct worker *worker, uint64_t now_ns)
+{
+	if (!worker->drain_end_ns)
+		worker->drain_end_ns = now_ns + DRAIN_NS;
+	return now_ns < worker->drain_end_ns;
+}
+
+/* Told to stop, and nothing more received: false when all has been sent, too. What
+ * lies in a transmit ring would be lost with its socket. */
+static bool worker_drain(struct worker *worker)
+{
+	const struct worker_config *config = &worker->config;
+
+	counter_add(&worker->stats.empty_rounds, 1);
+	return !config->engine->sent_all(config->io) &&
+	       config->engine->wait(config->io, DRAIN_WAIT_MS);
+}
+
 static void worker_run(struct worker *worker)
 {
 	const struct io_engine *engine = worker->config.engine;
@@ -108,17 +129,18 @@ static void worker_run(struct worker *worker)
 	ctx.route.worker = &worker->router;
 	ctx.trace_ring = &worker->trace;
 	worker_spares_take(worker, &ctx);
-	for (uint32_t drained = 0; drained < DRAIN_ROUNDS;) {
+	for (;;) {
 		bool stopping = __atomic_load_n(&worker->stop, __ATOMIC_RELAXED);
 		uint64_t start_ns = clock_ns(), rx_ns, forward_ns;
 		size_t received, kept, sent;
 
+		if (stopping && !worker_may_drain(worker, start_ns))
+			break;
 		urcu_qsbr_quiescent_state();
 		counter_add(&stats->rounds, 1);
-		drained += stopping;
 		received = engine->rx(io, packets, BURST_MAX);
 		if (!received) {
-			if (stopping || !worker_idle(worker, start_ns))
+			if (stopping ? !worker_drain(worker) : !worker_idle(worker, start_ns))
 				break;
 			continue;
 		}
@@ -211,11 +233,19 @@ bool worker_done(const struct worker *worker)
 	return __atomic_load_n(&worker->done, __ATOMIC_ACQUIRE);
 }
 
-void worker_stop(struct worker *worker)
+void worker_stop_ask(struct worker *worker)
 {
 	if (!worker)
 		return;
 	__atomic_store_n(&worker->stop, true, __ATOMIC_RELAXED);
+	worker->config.engine->wake(worker->config.io);
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (!worker)
+		return;
+	worker_stop_ask(worker);
 	(void)pthread_join(worker->thread, NULL);
 	worker_free(worker);
 }

@@ -52,8 +52,12 @@ int worker_start(const struct worker_config *config, struct worker **ret_worker)
 /* Has the engine ended (a replay)? */
 bool worker_done(const struct worker *worker);
 
+/* Ask to stop, and return at once: of many workers, ask all before the first
+ * worker_stop(), so that they stop together. NULL is a no-op. */
+void worker_stop_ask(struct worker *worker);
+
 /* Ask to stop, wait until it has, free. What the engine had received is still
- * sent, so stop the source first. NULL is a no-op. The io is then idle. */
+ * sent, within 100 ms, so stop the source first. NULL is a no-op. The io is then idle. */
 void worker_stop(struct worker *worker);
 
 /* Any thread; read with counter_read(). Valid until worker_stop(). */

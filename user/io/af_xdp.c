@@ -154,8 +154,9 @@ static enum io_kick_error kick_error(int err)
 }
 
 /* One system call. Returns whether it moved anything and is worth another:
- * EAGAIN is a budget used up or a full completion ring, which has been drained
- * now; EBUSY is one frame that the driver refused, completed nevertheless. */
+ * EAGAIN is a budget used up, a full completion ring, which has been drained now,
+ * or a full send buffer, which empties as the driver sends (xsk.c makes it large); EBUSY is one
+ * frame that the driver refused, completed nevertheless. */
 static bool kick_once(struct io *io, uint32_t index, bool *ret_moved)
 {
 	struct port *port = &io->ports[index];
@@ -290,6 +291,7 @@ static size_t port_receive(struct io *io, uint32_t index, struct packet *packets
 
 static size_t af_xdp_rx(struct io *io, struct packet *packets, size_t max)
 {
+	uint32_t next_first = io->first_port;
 	size_t received = 0;
 
 	assert(max <= BURST_MAX);
@@ -298,10 +300,16 @@ static size_t af_xdp_rx(struct io *io, struct packet *packets, size_t max)
 	/* Before receiving: a kernel without frames would have nothing to give. */
 	for (uint32_t i = 0; i < io->port_count; i++)
 		port_refill(io, i);
-	for (uint32_t i = 0; i < io->port_count && received < max; i++)
-		received += port_receive(io, (io->first_port + i) % io->port_count,
-					 packets + received, max - received);
-	io->first_port = (io->first_port + 1) % io->port_count;
+	/* After the last one that delivered: idle ports leave their turns to nobody. */
+	for (uint32_t i = 0; i < io->port_count && received < max; i++) {
+		uint32_t index = (io->first_port + i) % io->port_count;
+		size_t count = port_receive(io, index, packets + received, max - received);
+
+		received += count;
+		if (count)
+			next_first = (index + 1) % io->port_count;
+	}
+	io->first_port = next_first;
 
 	counter_add(&io->stats.held, received);
 	counter_add(&io->stats.rx_calls, 1);
@@ -420,6 +428,19 @@ static bool af_xdp_wait(struct io *io, int timeout_ms)
 			timeout_ms = TAIL_WAIT_MS;
 	counter_add(&io->stats.waits, 1);
 	xsk_wait(&io->xsk, timeout_ms);
+	return true;
+}
+
+static void af_xdp_wake(struct io *io)
+{
+	xsk_wake(&io->xsk);
+}
+
+static bool af_xdp_sent_all(const struct io *io)
+{
+	for (uint32_t i = 0; i < io->port_count; i++)
+		if (port_outstanding(&io->ports[i]) || port_unread(&io->ports[i]))
+			return false;
 	return true;
 }
 
@@ -592,6 +613,8 @@ const struct io_engine io_af_xdp = {
 	.release = af_xdp_release,
 	.take = af_xdp_take,
 	.wait = af_xdp_wait,
+	.wake = af_xdp_wake,
+	.sent_all = af_xdp_sent_all,
 	.stats = af_xdp_stats,
 	.socket = af_xdp_socket,
 	.close = af_xdp_close,

@@ -105,6 +105,12 @@ struct io_engine {
 	 * never will be again (a replay has ended). */
 	bool (*wait)(struct io *io, int timeout_ms);
 
+	/* End a wait, or the next one if there is none. Any thread. */
+	void (*wake)(struct io *io);
+
+	/* Is nothing on its way out any more? */
+	bool (*sent_all)(const struct io *io);
+
 	/* Callable from any thread; numbers may be a moment old. */
 	void (*stats)(const struct io *io, struct io_stats *ret_stats);
 

@@ -166,6 +166,18 @@ static bool replay_wait(struct io *io, int timeout_ms)
 	return !io->ended;
 }
 
+/* Nobody sleeps, and what is sent is sent at once. */
+static void replay_wake(struct io *io)
+{
+	(void)io;
+}
+
+static bool replay_sent_all(const struct io *io)
+{
+	(void)io;
+	return true;
+}
+
 static void replay_stats(const struct io *io, struct io_stats *ret_stats)
 {
 	*ret_stats = (struct io_stats){
@@ -306,6 +318,8 @@ const struct io_engine io_replay = {
 	.release = replay_release,
 	.take = replay_take,
 	.wait = replay_wait,
+	.wake = replay_wake,
+	.sent_all = replay_sent_all,
 	.stats = replay_stats,
 	.socket = replay_socket,
 	.close = replay_close,

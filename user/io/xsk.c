@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -77,13 +78,17 @@ int xsk_open(struct xsk *xsk, const struct xsk_config *config, char *error, size
 	uint64_t size = (uint64_t)config->frame_count * config->frame_size;
 	int err;
 
-	*xsk = (struct xsk){ .config = *config };
+	*xsk = (struct xsk){ .config = *config, .wake_fd = -1 };
 	err = memory_open(xsk);
 	if (err)
 		return fail(err, error, error_size,
 			    "cannot map %llu KiB for frames: %s; lower the number of frames",
 			    (unsigned long long)size >> 10, strerror(-err));
 
+	xsk->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (xsk->wake_fd < 0)
+		return fail(-errno, error, error_size, "cannot create an eventfd: %s",
+			    strerror(errno));
 	err = xsk_umem__create(&xsk->umem, xsk->memory, size, &xsk->ports[0].fill,
 			       &xsk->ports[0].completion, &umem_config);
 	if (err == -EPERM)
@@ -164,14 +169,21 @@ static void fill_post(struct xsk_ring_prod *ring, const uint64_t *fill, uint32_t
 }
 
 /* What can only be asked or told once the socket is bound. */
-static void socket_tune(struct xsk_port *port, uint32_t ring_size)
+static void socket_tune(struct xsk_port *port, const struct xsk_config *config)
 {
+	const uint32_t send_size = config->ring_size * config->frame_size;
+	const uint32_t ring_size = config->ring_size;
 	struct xdp_options options = { 0 };
 	socklen_t size = sizeof(options);
 
 	port->fd = xsk_socket__fd(port->socket);
 	if (getsockopt(port->fd, SOL_XDP, XDP_OPTIONS, &options, &size) == 0)
 		port->zero_copy = options.flags & XDP_OPTIONS_ZEROCOPY;
+	/* In copy mode a frame on its way is also a socket buffer, and counts: the default
+	 * of 208 KB is full, and sendto says EAGAIN, long before the rings are. Beyond
+	 * net.core.wmem_max it takes CAP_NET_ADMIN. */
+	if (setsockopt(port->fd, SOL_SOCKET, SO_SNDBUFFORCE, &send_size, sizeof(send_size)))
+		(void)setsockopt(port->fd, SOL_SOCKET, SO_SNDBUF, &send_size, sizeof(send_size));
 	/* One sendto a burst, not one for 32 frames. Older kernels have no such option. */
 	(void)setsockopt(port->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &ring_size, sizeof(ring_size));
 }
@@ -195,7 +207,7 @@ int xsk_bind(struct xsk *xsk, const struct io_port_config *port_config, bool zer
 	xsk->port_count++;
 	if (!first)
 		fill_post(&port->fill, fill, fill_count);
-	socket_tune(port, xsk->config.ring_size);
+	socket_tune(port, &xsk->config);
 	return 0;
 }
 
@@ -209,6 +221,8 @@ void xsk_close(struct xsk *xsk)
 	if (xsk->memory) {
 		(void)munmap(xsk->memory, xsk->memory_size);
 		(void)close(xsk->memory_fd);
+		if (xsk->wake_fd >= 0)
+			(void)close(xsk->wake_fd);
 	}
 	*xsk = (struct xsk){ 0 };
 }
@@ -225,11 +239,22 @@ int xsk_kick_fill(const struct xsk_port *port)
 
 void xsk_wait(const struct xsk *xsk, int timeout_ms)
 {
-	struct pollfd fds[PORT_COUNT_MAX];
+	struct pollfd fds[PORT_COUNT_MAX + 1];
+	uint64_t wakes;
 
 	for (uint32_t i = 0; i < xsk->port_count; i++)
 		fds[i] = (struct pollfd){ .fd = xsk->ports[i].fd, .events = POLLIN };
-	(void)poll(fds, xsk->port_count, timeout_ms); /* a signal ends it early: no harm */
+	fds[xsk->port_count] = (struct pollfd){ .fd = xsk->wake_fd, .events = POLLIN };
+	(void)poll(fds, xsk->port_count + 1, timeout_ms); /* a signal ends it early: no harm */
+	if (fds[xsk->port_count].revents)
+		(void)!read(xsk->wake_fd, &wakes, sizeof(wakes));
+}
+
+void xsk_wake(const struct xsk *xsk)
+{
+	const uint64_t one = 1;
+
+	(void)!write(xsk->wake_fd, &one, sizeof(one)); /* fails only where a wake is waiting */
 }
 
 void xsk_statistics(const struct xsk_port *port, struct xdp_statistics *ret_statistics)

@@ -4,7 +4,7 @@
  * The only file that makes these system calls, so that a test can put another
  * kernel in its place. A struct xsk is one worker's memory (UMEM) and one socket
  * a port on it; the rings are libxdp's and are used with its accessors. Not for
- * two threads at a time, but for xsk_statistics(). Nothing here knows who owns a
+ * two threads at a time, but for xsk_statistics() and xsk_wake(). Nothing here knows who owns a
  * frame: that is the caller's. */
 #ifndef RINGWAY_IO_XSK_H
 #define RINGWAY_IO_XSK_H
@@ -38,6 +38,7 @@ struct xsk {
 	size_t memory_size; /* bytes mapped */
 	int memory_fd;	    /* a memfd, valid if memory is */
 	struct xsk_umem *umem;
+	int wake_fd;	     /* an eventfd, likewise */
 	uint32_t port_count; /* sockets bound so far */
 	struct xsk_port ports[PORT_COUNT_MAX];
 };
@@ -64,6 +65,9 @@ int xsk_kick_fill(const struct xsk_port *port);
 
 /* Sleep until one of the sockets has received, at most timeout_ms. */
 void xsk_wait(const struct xsk *xsk, int timeout_ms);
+
+/* End that sleep, or the next one. From any thread. */
+void xsk_wake(const struct xsk *xsk);
 
 /* The kernel's counters; all 0 where it gives none. From any thread. */
 void xsk_statistics(const struct xsk_port *port, struct xdp_statistics *ret_statistics);

@@ -27,6 +27,9 @@ static int link_find(const char *ifname, struct load_path *path, char *error, si
 
 	if (err)
 		return err;
+	if (!link.has_carrier)
+		return fail(-ENETDOWN, error, error_size,
+			    "%s has no carrier: see to its cable, or set its peer up", ifname);
 	if (memcmp(link.mac, no_mac, sizeof(no_mac)) == 0)
 		return fail(-EINVAL, error, error_size,
 			    "%s has no MAC address (the loopback, a tunnel): name an Ethernet "
