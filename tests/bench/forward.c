@@ -77,10 +77,16 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 	for (size_t s = 0; s < service_count; s++) {
 		struct table_backend *own = &backends[s * backend_count];
 
-		services[s] =
-			(struct table_service){ endpoint(s, 0, 443), true, own, backend_count };
+		services[s] = (struct table_service){ .slot = (uint16_t)s,
+						      .endpoint = endpoint(s, 0, 443),
+						      .is_quic = true,
+						      .backends = own,
+						      .backend_count = backend_count };
 		for (size_t b = 0; b < backend_count; b++)
-			own[b] = (struct table_backend){ endpoint(s, b + 1, 4433), b, 1 };
+			own[b] = (struct table_backend){ .slot = (uint16_t)(s * backend_count + b),
+							 .endpoint = endpoint(s, b + 1, 4433),
+							 .id = b,
+							 .weight = 1 };
 	}
 	if (table_build(&spec, &table)) {
 		(void)fprintf(stderr, "forward: no such table\n");

@@ -21,7 +21,9 @@ static struct table *table_make(void)
 			      wire_be16(4433) },
 		.weight = 1,
 	};
-	const struct table_service services[] = { { service, true, &backend, 1 } };
+	const struct table_service services[] = {
+		{ .endpoint = service, .is_quic = true, .backends = &backend, .backend_count = 1 },
+	};
 	const struct table_port port = { .mac = { 2 }, .mtu = 1500 };
 	const struct table_spec spec = { &port, 1, services, 1, "fuzz" };
 	struct table *table = NULL;

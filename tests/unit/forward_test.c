@@ -68,9 +68,20 @@ static struct table_backend backend(uint16_t slot, uint16_t weight)
 
 	backend_addr(false, slot, ipv4);
 	backend_addr(true, slot, ipv6);
-	return (struct table_backend){ .endpoint = endpoint(ipv4, ipv6, BACKEND_PORT),
+	return (struct table_backend){ .slot = slot,
+				       .endpoint = endpoint(ipv4, ipv6, BACKEND_PORT),
 				       .id = 1000 + slot,
 				       .weight = weight };
+}
+
+static struct table_service service(uint16_t slot, struct table_endpoint at, bool is_quic,
+				    const struct table_backend *backends, size_t count)
+{
+	return (struct table_service){ .slot = slot,
+				       .endpoint = at,
+				       .is_quic = is_quic,
+				       .backends = backends,
+				       .backend_count = count };
 }
 
 static int setup(void **state)
@@ -79,9 +90,9 @@ static int setup(void **state)
 	const struct table_backend dns[] = { backend(BACKEND_DNS, 1) };
 	const struct table_backend drained[] = { backend(BACKEND_DRAINED, 0) };
 	const struct table_service services[SERVICE_COUNT] = {
-		{ endpoint(service_ipv4, service_ipv6, SERVICE_PORT), true, web, 2 },
-		{ endpoint(service_ipv4, NULL, 53), false, dns, 1 },
-		{ endpoint(service_ipv4, NULL, 54), false, drained, 1 },
+		service(0, endpoint(service_ipv4, service_ipv6, SERVICE_PORT), true, web, 2),
+		service(1, endpoint(service_ipv4, NULL, 53), false, dns, 1),
+		service(2, endpoint(service_ipv4, NULL, 54), false, drained, 1),
 	};
 	struct table_port ports[PORT_COUNT];
 	struct table_spec spec = { .ports = ports,
@@ -603,11 +614,12 @@ static void without_metadata_and_not_ours(void **state)
 static void a_table_refuses(void **state)
 {
 	const struct table_backend twins[] = { backend(0, 1), backend(0, 1) };
-	const struct table_service service = { endpoint(service_ipv4, NULL, 1), true, twins, 2 };
-	const struct table_service again[] = { { endpoint(service_ipv4, NULL, 1), true, twins, 1 },
-					       { endpoint(service_ipv4, NULL, 1), true, NULL, 0 } };
+	const struct table_endpoint at = endpoint(service_ipv4, NULL, 1);
+	const struct table_service twice = service(0, at, true, twins, 2);
+	const struct table_service again[] = { service(0, at, true, twins, 1),
+					       service(1, at, true, NULL, 0) };
 	const struct table_port port = { .mtu = MTU };
-	struct table_spec spec = { .ports = &port, .port_count = 1, .services = &service };
+	struct table_spec spec = { .ports = &port, .port_count = 1, .services = &twice };
 	struct table *refused = NULL;
 
 	(void)state;

@@ -24,12 +24,16 @@ static void headers_prefetch(const struct packet *packets, size_t count)
 		__builtin_prefetch(packets[i].data);
 }
 
-/* Metadata is XDP's word, but it came through memory that frames lie in. */
-static bool metadata_holds(const struct table *table, const struct packet *packet)
+/* Metadata is XDP's word, but it came through memory that frames lie in, and may
+ * be of a service or backend that has been removed meanwhile. */
+static bool metadata_holds(const struct table *table, const struct packet *packet,
+			   const struct udp_view *view)
 {
 	if (packet->kind == FRAME_SERVICE)
-		return packet->slot < table->service_count;
-	return packet->slot < table->backend_count && packet->tx_port < table->port_count;
+		return packet->slot < SERVICE_COUNT_MAX &&
+		       table->services[packet->slot].maglev[FAMILY_IPV4];
+	return packet->slot < BACKEND_COUNT_MAX && packet->tx_port < table->port_count &&
+	       table_target(table, packet->slot, udp_view_family(view))->present;
 }
 
 static void quic_count(const struct forward_ctx *ctx, const struct packet *packet,
@@ -56,7 +60,7 @@ static int flight_begin(const struct forward_ctx *ctx, struct packet *packet, st
 
 		if (err)
 			return -1 - err;
-	} else if (!metadata_holds(ctx->table, packet)) {
+	} else if (!metadata_holds(ctx->table, packet, &flight->view)) {
 		return DROP_NOT_OURS;
 	}
 	if (packet->kind == FRAME_SERVICE) {

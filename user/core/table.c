@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "drop.h"
+#include "quic_lb.h"
 #include "ringway/checksum.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "next_hop_write() copies the low bytes");
@@ -72,31 +73,36 @@ static void target_init(struct target *target, const struct table_endpoint *serv
 	target->present = true;
 }
 
-static int targets_add(struct table *table, const struct table_service *service,
-		       uint16_t first_slot)
+static int target_add(struct table *table, const struct table_service *service,
+		      const struct table_backend *backend, enum family family)
 {
-	for (size_t i = 0; i < service->backend_count; i++) {
-		const struct table_backend *backend = &service->backends[i];
-		uint16_t slot = (uint16_t)(first_slot + i);
+	struct target *target = table_target(table, backend->slot, family);
 
-		for (enum family family = 0; family < FAMILY_COUNT; family++) {
-			int err;
+	if (!backend->endpoint.present[family] || !service->endpoint.present[family])
+		return 0;
+	if (target->present)
+		return -EINVAL;
+	target_init(target, &service->endpoint, &backend->endpoint, family);
+	target->service_slot = service->slot;
+	target->accepts_new = backend->weight > 0;
+	target->mode = (uint8_t)service->mode;
+	if (service->mode != TABLE_NAT)
+		return 0;
+	return match_add(table, &backend->endpoint, family, FRAME_RETURN, backend->slot);
+}
 
-			if (!backend->endpoint.present[family] ||
-			    !service->endpoint.present[family])
-				continue;
-			target_init(table_target(table, slot, family), &service->endpoint,
-				    &backend->endpoint, family);
-			err = match_add(table, &backend->endpoint, family, FRAME_RETURN, slot);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
+static int targets_add(struct table *table, const struct table_service *service)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < service->backend_count; i++)
+		for (enum family family = 0; !err && family < FAMILY_COUNT; family++)
+			err = target_add(table, service, &service->backends[i], family);
+	return err;
 }
 
 static int maglev_add(struct table *table, const struct table_service *spec, enum family family,
-		      uint64_t key, uint16_t first_slot, struct service *service)
+		      uint64_t key, struct service *service)
 {
 	struct maglev_member *members = calloc(spec->backend_count + 1, sizeof(*members));
 	struct maglev *maglev;
@@ -107,11 +113,10 @@ static int maglev_add(struct table *table, const struct table_service *spec, enu
 		return -ENOMEM;
 	for (size_t i = 0; i < spec->backend_count; i++) {
 		const struct table_backend *backend = &spec->backends[i];
-		uint16_t slot = (uint16_t)(first_slot + i);
 
-		if (table_target(table, slot, family)->present)
+		if (table_target(table, backend->slot, family)->present)
 			members[count++] = (struct maglev_member){ .id = backend->id,
-								   .slot = slot,
+								   .slot = backend->slot,
 								   .weight = backend->weight };
 	}
 	err = maglev_build(members, count, key, 0, &maglev);
@@ -121,19 +126,26 @@ static int maglev_add(struct table *table, const struct table_service *spec, enu
 	return err;
 }
 
-static int service_add(struct table *table, const struct table_service *spec, uint64_t key,
-		       uint16_t slot, uint16_t first_backend)
+static int service_add(struct table *table, const struct table_service *spec, uint64_t key)
 {
-	struct service *service = &table->services[slot];
+	struct service *service = &table->services[spec->slot];
 	int err;
 
+	if (service->maglev[FAMILY_IPV4])
+		return -EINVAL;
 	service->is_quic = spec->is_quic;
-	err = targets_add(table, spec, first_backend);
+	service->is_nat = spec->mode == TABLE_NAT;
+	service->hash_connection_id = spec->hash_connection_id;
+	service->discovers = spec->discovers;
+	service->drops_gone = spec->drops_gone;
+	service->connection_id_len = spec->connection_id_len;
+	service->idle_ticks = spec->idle_ticks;
+	err = targets_add(table, spec);
 	for (enum family family = 0; !err && family < FAMILY_COUNT; family++) {
 		if (spec->endpoint.present[family])
-			err = match_add(table, &spec->endpoint, family, FRAME_SERVICE, slot);
+			err = match_add(table, &spec->endpoint, family, FRAME_SERVICE, spec->slot);
 		if (!err)
-			err = maglev_add(table, spec, family, key, first_backend, service);
+			err = maglev_add(table, spec, family, key, service);
 	}
 	return err;
 }
@@ -145,8 +157,16 @@ static int spec_check(const struct table_spec *spec, size_t *ret_backend_count)
 	if (spec->port_count < 1 || spec->port_count > PORT_COUNT_MAX ||
 	    spec->service_count > SERVICE_COUNT_MAX)
 		return -EINVAL;
-	for (size_t i = 0; i < spec->service_count; i++)
-		backend_count += spec->services[i].backend_count;
+	for (size_t i = 0; i < spec->service_count; i++) {
+		const struct table_service *service = &spec->services[i];
+
+		if (service->slot >= SERVICE_COUNT_MAX)
+			return -EINVAL;
+		for (size_t j = 0; j < service->backend_count; j++)
+			if (service->backends[j].slot >= BACKEND_COUNT_MAX)
+				return -EINVAL;
+		backend_count += service->backend_count;
+	}
 	if (backend_count > BACKEND_COUNT_MAX)
 		return -EINVAL;
 	*ret_backend_count = backend_count;
@@ -156,7 +176,7 @@ static int spec_check(const struct table_spec *spec, size_t *ret_backend_count)
 static int table_alloc(struct table *table, size_t backend_count, size_t service_count)
 {
 	size_t match_count = 64, keys = FAMILY_COUNT * (backend_count + service_count);
-	size_t targets_size = (backend_count + 1) * FAMILY_COUNT * sizeof(*table->targets);
+	size_t targets_size = BACKEND_COUNT_MAX * FAMILY_COUNT * sizeof(*table->targets);
 
 	while (match_count < 2 * keys)
 		match_count *= 2;
@@ -173,7 +193,6 @@ int table_build(const struct table_spec *spec, struct table **ret_table)
 {
 	struct table *table;
 	size_t backend_count;
-	uint16_t next_slot = 0;
 	uint64_t key;
 	int err = spec_check(spec, &backend_count);
 
@@ -191,14 +210,14 @@ int table_build(const struct table_spec *spec, struct table **ret_table)
 	table->backend_count = (uint32_t)backend_count;
 
 	err = table_alloc(table, backend_count, spec->service_count);
-	for (size_t i = 0; !err && i < spec->service_count; i++) {
-		err = service_add(table, &spec->services[i], key, (uint16_t)i, next_slot);
-		next_slot = (uint16_t)(next_slot + spec->services[i].backend_count);
-	}
+	for (size_t i = 0; !err && i < spec->service_count; i++)
+		err = service_add(table, &spec->services[i], key);
 	if (err) {
 		table_free(table);
 		return err;
 	}
+	for (size_t i = 0; i < spec->service_count; i++)
+		table->services[spec->services[i].slot].quic_lb = spec->services[i].quic_lb;
 	*ret_table = table;
 	return 0;
 }
@@ -207,9 +226,11 @@ void table_free(struct table *table)
 {
 	if (!table)
 		return;
-	for (size_t i = 0; i < table->service_count; i++)
+	for (size_t i = 0; i < SERVICE_COUNT_MAX; i++) {
 		for (enum family family = 0; family < FAMILY_COUNT; family++)
 			free((void *)table->services[i].maglev[family]);
+		quic_lb_free(table->services[i].quic_lb);
+	}
 	free(table->matches);
 	free(table->targets);
 	free(table);
