@@ -36,6 +36,7 @@ static const char *const protocol_names[] = {
 
 static const char *const service_mode_names[] = {
 	[CONFIG_MODE_NAT] = "nat",
+	[CONFIG_MODE_L2] = "l2",
 };
 
 static const char *const next_hop_state_names[] = {
