@@ -305,8 +305,10 @@ static const struct schema_field health_fields[] = {
 		.key = "expect",
 		AT(config_health, expect),
 		.scalar = &config_value_bytes,
-		.fallback_note = "any answer",
-		.meaning = "What the answer to a udp probe must begin with.",
+		.fallback_note = "any answer, or none",
+		.meaning =
+			"What the answer to a udp probe must begin with. Without it silence is a good "
+			"answer too, and only an ICMP error is a bad one.",
 	},
 	{
 		.key = "all_down",

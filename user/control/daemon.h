@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* daemon.h - one running ringway: what there is of it, and the order in which it
- * comes up and goes down. Belongs to the main thread. */
+/* daemon.h - one running ringway: what there is of it, and its event loop. How it
+ * comes up is in start.h. Belongs to the main thread. */
 #ifndef RINGWAY_CONTROL_DAEMON_H
 #define RINGWAY_CONTROL_DAEMON_H
 
@@ -10,26 +10,25 @@
 #include "control/config.h"
 #include "control/control_socket.h"
 #include "control/host.h"
+#include "control/lineup.h"
 #include "control/next_hop.h"
 #include "dataplane/worker.h"
 
-/* A backend as the table counts it off: by slot. */
-struct daemon_backend {
-	const struct config_service *service;
-	const struct config_backend *config;
-	struct next_hop next_hop[FAMILY_COUNT]; /* as last reported */
-};
+/* Room for a sentence about what went wrong. */
+#define DAEMON_ERROR_SIZE 512
 
 struct daemon {
-	struct config *config;
+	const char *config_path; /* read again at a reload */
 	const struct io_engine *engine;
-	struct host_link links[PORT_COUNT_MAX]; /* of config->interfaces */
+	struct host_link links[PORT_COUNT_MAX]; /* of the configuration's interfaces */
 	bool generic[PORT_COUNT_MAX];		/* XDP runs in the stack on this port */
 	struct attach *attach;			/* NULL: an engine without XDP */
 	struct next_hops *hops;			/* likewise */
-	struct table_ref table;
-	struct daemon_backend *backends; /* by slot */
-	size_t backend_count;
+	struct lineup *lineup;			/* in force */
+	struct lineup *next_lineup;		/* during a reload; otherwise NULL */
+	struct table_ref table;			/* of the lineup in force */
+	uint64_t generation;			/* of the table: 1 for the first */
+	bool is_table_stale; /* a backend has gone up or down since it was built */
 	struct io *ios[WORKER_COUNT_MAX];
 	struct worker *workers[WORKER_COUNT_MAX];
 	uint32_t worker_count;
@@ -38,6 +37,7 @@ struct daemon {
 };
 
 struct daemon_options {
+	const char *config_path; /* where config comes from; must stay */
 	const struct io_engine *engine;
 	const char *replay_in, *replay_out; /* replay engine only */
 };
@@ -48,8 +48,8 @@ struct daemon_options {
 int daemon_start(struct config *config, const struct daemon_options *options,
 		 struct daemon **ret_daemon);
 
-/* Serve until SIGTERM or SIGINT, which must be blocked, or the end of a replay. 0
- * or a negative errno. */
+/* Serve until SIGTERM or SIGINT, or the end of a replay; SIGHUP reloads. All three
+ * must be blocked. 0 or a negative errno. */
 int daemon_run(struct daemon *daemon);
 
 /* Detach, let the workers finish, free. NULL and half-started ones are fine. */
