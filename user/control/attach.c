@@ -258,13 +258,6 @@ int attach_return_set(struct attach *attach, const struct match_key *key,
 				    sizeof(*rule), BPF_ANY);
 }
 
-int attach_return_add(struct attach *attach, const struct match_key *key,
-		      const struct return_rule *rule)
-{
-	return bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
-				    sizeof(*rule), BPF_NOEXIST);
-}
-
 static int match_delete(const struct bpf_map *map, const struct match_key *key)
 {
 	int err = bpf_map__delete_elem(map, key, sizeof(*key), 0);

@@ -30,8 +30,6 @@ int attach_service_set(struct attach *attach, const struct match_key *key,
 		       const struct service_rule *rule);
 int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule);
-int attach_return_add(struct attach *attach, const struct match_key *key,
-		      const struct return_rule *rule); /* -EEXIST: there is one, left alone */
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket);
 
 /* Likewise; one that is not there is fine. */
