@@ -34,7 +34,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, BACKEND_COUNT_MAX * 2);
+	__uint(max_entries, BACKEND_COUNT_MAX * 2 * 2); /* during a reload, of two lineups */
 	__type(key, struct match_key);
 	__type(value, struct return_rule);
 } backends SEC(".maps");

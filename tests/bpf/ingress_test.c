@@ -867,6 +867,41 @@ static bool prefix_is_dropped(const struct row *row, const struct frame *frame, 
 	return row->counter == INGRESS_REDIRECT_RETURN && len >= frame->udp_offset;
 }
 
+/* Deleted twice: what is not there is fine. */
+static void tables_empty(struct attach *attach)
+{
+	struct match_key key;
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(services); i++) {
+		key_make(services[i / 2].addr, &key);
+		assert_int_equal(attach_service_delete(attach, &key), 0);
+	}
+	for (size_t i = 0; i < 2 * ARRAY_LEN(backends); i++) {
+		key_make(backends[i / 2].addr, &key);
+		assert_int_equal(attach_return_delete(attach, &key), 0);
+	}
+}
+
+static void passes_what_is_deleted(void **state)
+{
+	static struct result result;
+	struct frame frame;
+
+	(void)state;
+	tables_empty(setup.attach);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].verdict != XDP_REDIRECT || rows[i].before)
+			continue;
+		print_message("case: %s\n", rows[i].name);
+		frame_build(&rows[i].spec, &frame);
+		run(&rows[i], frame.bytes, frame.len, &result);
+		assert_int_equal(result.verdict, XDP_PASS);
+		check_counters(&result, INGRESS_PASS_NOT_OURS);
+	}
+	tables_fill(setup.attach);
+	check_row(&rows[0]);
+}
+
 static void forwards_no_proper_prefix(void **state)
 {
 	static struct result result;
@@ -1139,6 +1174,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_each_frame),
 		cmocka_unit_test(forwards_no_proper_prefix),
+		cmocka_unit_test(passes_what_is_deleted),
 		cmocka_unit_test(interface_that_is_no_port),
 		cmocka_unit_test(full_ring_of_wanted_neighbours),
 		cmocka_unit_test(endless_wanted_neighbours),

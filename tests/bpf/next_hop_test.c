@@ -542,6 +542,29 @@ static void looks_again_every_so_often(void **state)
 	expect(fixture, 0, NEXT_HOP_NO_ROUTE, NULL, NULL, NULL);
 }
 
+/* Two watches of one neighbour: the other one stays, and so does its neighbour. */
+static void forgets_what_is_unwatched(void **state)
+{
+	struct fixture *fixture = *state;
+
+	watch(fixture, 0, "10.0.0.2");
+	watch(fixture, 1, "10.0.0.2");
+	watch(fixture, 2, "10.0.1.2");
+	expect_soon(fixture, 0, NEXT_HOP_RESOLVED, "rw0", "10.0.0.2", mac_peer0);
+	expect_soon(fixture, 1, NEXT_HOP_RESOLVED, "rw0", "10.0.0.2", mac_peer0);
+	expect_soon(fixture, 2, NEXT_HOP_RESOLVED, "rw1", "10.0.1.2", mac_peer1);
+	next_hops_unwatch(fixture->hops, 0);
+	next_hops_unwatch(fixture->hops, 2);
+	next_hops_unwatch(fixture->hops, 3); /* never watched */
+	netns_run(&fixture->netns, "ip neighbour replace 10.0.0.2 lladdr %s dev rw0", mac_other);
+	netns_run(&fixture->netns, "ip neighbour replace 10.0.1.2 lladdr %s dev rw1", mac_other);
+	expect_soon(fixture, 1, NEXT_HOP_RESOLVED, "rw0", "10.0.0.2", mac_other);
+	expect(fixture, 0, NEXT_HOP_RESOLVED, "rw0", "10.0.0.2", mac_peer0);
+	expect(fixture, 2, NEXT_HOP_RESOLVED, "rw1", "10.0.1.2", mac_peer1);
+	watch(fixture, 2, "10.0.1.2");
+	expect(fixture, 2, NEXT_HOP_RESOLVED, "rw1", "10.0.1.2", mac_other);
+}
+
 static void solicits_strangers_within_bounds(void **state)
 {
 	struct fixture *fixture = *state;
@@ -592,6 +615,7 @@ int main(void)
 		TEST(catches_up_after_lost_events),
 		TEST(keeps_what_it_knows_over_a_failed_question),
 		TEST(looks_again_every_so_often),
+		TEST(forgets_what_is_unwatched),
 		TEST(solicits_strangers_within_bounds),
 	};
 

@@ -86,6 +86,33 @@ static void assert_endpoints_equal(const struct table_endpoint *a, const struct 
 	assert_int_equal(a->port_be, b->port_be);
 }
 
+static void assert_server_ids_equal(const struct config_backend *a, const struct config_backend *b)
+{
+	assert_int_equal(a->drain, b->drain);
+	assert_int_equal(a->server_id_count, b->server_id_count);
+	for (size_t i = 0; i < a->server_id_count; i++) {
+		assert_memory_equal(a->server_ids[i].id, b->server_ids[i].id,
+				    sizeof(a->server_ids[i].id));
+		assert_int_equal(a->server_ids[i].len, b->server_ids[i].len);
+		assert_int_equal(a->server_ids[i].rotation, b->server_ids[i].rotation);
+	}
+}
+
+static void assert_quic_equal(const struct config_service *a, const struct config_service *b)
+{
+	assert_int_equal(a->hash, b->hash);
+	assert_int_equal(a->connection_id_len, b->connection_id_len);
+	assert_int_equal(a->discovery, b->discovery);
+	assert_int_equal(a->on_remove, b->on_remove);
+	assert_memory_equal(&a->health, &b->health, sizeof(a->health));
+	assert_int_equal(a->quic_lb_count, b->quic_lb_count);
+	for (size_t i = 0; i < a->quic_lb_count; i++) {
+		assert_int_equal(a->quic_lb[i].rotation, b->quic_lb[i].rotation);
+		assert_memory_equal(&a->quic_lb[i].codec, &b->quic_lb[i].codec,
+				    sizeof(a->quic_lb[i].codec));
+	}
+}
+
 static void assert_services_equal(const struct config_service *a, const struct config_service *b)
 {
 	assert_string_equal(a->name, b->name);
@@ -93,11 +120,13 @@ static void assert_services_equal(const struct config_service *a, const struct c
 	assert_int_equal(a->protocol, b->protocol);
 	assert_int_equal(a->mode, b->mode);
 	assert_int_equal(a->idle_timeout_s, b->idle_timeout_s);
+	assert_quic_equal(a, b);
 	assert_int_equal(a->backend_count, b->backend_count);
 	for (size_t i = 0; i < a->backend_count; i++) {
 		assert_string_equal(a->backends[i].name, b->backends[i].name);
 		assert_endpoints_equal(&a->backends[i].endpoint, &b->backends[i].endpoint);
 		assert_int_equal(a->backends[i].weight, b->backends[i].weight);
+		assert_server_ids_equal(&a->backends[i], &b->backends[i]);
 	}
 }
 
@@ -164,14 +193,28 @@ static void fills_defaults(void **state)
 	assert_int_equal(config->limits.frames, 8192);
 	assert_int_equal(config->limits.frame_size, 2048);
 	assert_int_equal(config->limits.ring_size, 2048);
+	assert_int_equal(config->limits.connections, 1000000);
 	assert_int_equal(config->service_count, 1);
 	assert_int_equal(service->line, 3);
 	assert_int_equal(service->protocol, CONFIG_PROTOCOL_QUIC);
 	assert_int_equal(service->mode, CONFIG_MODE_NAT);
-	assert_int_equal(service->idle_timeout_s, 30);
+	assert_int_equal(service->idle_timeout_s, 600);
+	assert_int_equal(service->hash, CONFIG_HASH_FOUR_TUPLE);
+	assert_int_equal(service->connection_id_len, 0);
+	assert_int_equal(service->discovery, CONFIG_DISCOVERY_YES);
+	assert_int_equal(service->on_remove, CONFIG_REMOVE_REHASH);
+	assert_int_equal(service->health.probe, CONFIG_PROBE_NONE);
+	assert_int_equal(service->health.interval_ms, 1000);
+	assert_int_equal(service->health.timeout_ms, 500);
+	assert_int_equal(service->health.rise, 2);
+	assert_int_equal(service->health.fall, 3);
+	assert_int_equal(service->health.all_down, CONFIG_ALL_DOWN_KEEP);
+	assert_int_equal(service->quic_lb_count, 0);
 	assert_int_equal(service->backend_count, 1);
 	assert_int_equal(service->backends[0].line, 7);
 	assert_int_equal(service->backends[0].weight, 1);
+	assert_false(service->backends[0].drain);
+	assert_int_equal(service->backends[0].server_id_count, 0);
 	assert_int_equal(service->backends[0].endpoint.port_be, htons(443));
 	config_free(config);
 }
@@ -239,6 +282,64 @@ static void reads_every_key(void **state)
 	config_free(config);
 }
 
+static void reads_every_key_of_quic(void **state)
+{
+	static const char text[] =
+		WITH("limits: { connections: 10000000 }\n",
+		     "    hash: connection-id\n"
+		     "    connection_id_length: 8\n"
+		     "    discovery: no\n"
+		     "    on_remove: drop\n"
+		     "    health: { probe: udp, interval: 1500ms, timeout: 1s, rise: 1,\n"
+		     "              fall: 2, payload: 0aFF, expect: \"00\", all_down: drop }\n"
+		     "    quic_lb:\n"
+		     "      - { rotation: 3, server_id_length: 2, nonce_length: 4,\n"
+		     "          key: 8f95f09245765f80256934e50c66207f }\n",
+		     "        drain: yes\n"
+		     "        server_ids: [c460, { id: c461, rotation: 3 }]\n");
+	static const uint8_t key[] = { 0x8f, 0x95, 0xf0, 0x92, 0x45, 0x76, 0x5f, 0x80,
+				       0x25, 0x69, 0x34, 0xe5, 0x0c, 0x66, 0x20, 0x7f };
+	struct config *config = parse_good(text, strlen(text));
+	const struct config_service *service = &config->services[0];
+	const struct config_health *health = &service->health;
+	const struct config_quic_lb *quic_lb = &service->quic_lb[0];
+	const struct config_backend *backend = &service->backends[0];
+
+	(void)state;
+	assert_int_equal(config->limits.connections, 10000000);
+	assert_int_equal(service->hash, CONFIG_HASH_CONNECTION_ID);
+	assert_int_equal(service->connection_id_len, 8);
+	assert_int_equal(service->discovery, CONFIG_DISCOVERY_NO);
+	assert_int_equal(service->on_remove, CONFIG_REMOVE_DROP);
+	assert_int_equal(health->probe, CONFIG_PROBE_UDP);
+	assert_int_equal(health->interval_ms, 1500);
+	assert_int_equal(health->timeout_ms, 1000);
+	assert_int_equal(health->rise, 1);
+	assert_int_equal(health->fall, 2);
+	assert_int_equal(health->payload.len, 2);
+	assert_memory_equal(health->payload.bytes, "\x0a\xff", 2);
+	assert_int_equal(health->expect.len, 1);
+	assert_int_equal(health->expect.bytes[0], 0);
+	assert_int_equal(health->all_down, CONFIG_ALL_DOWN_DROP);
+	assert_int_equal(service->quic_lb_count, 1);
+	assert_int_equal(quic_lb->rotation, 3);
+	assert_int_equal(quic_lb->codec.server_id_len, 2);
+	assert_int_equal(quic_lb->codec.nonce_len, 4);
+	assert_true(quic_lb->codec.has_key);
+	assert_memory_equal(quic_lb->codec.key, key, sizeof(key));
+	assert_true(backend->drain);
+	assert_int_equal(backend->server_id_count, 2);
+	assert_memory_equal(backend->server_ids[0].id, "\xc4\x60", 2);
+	assert_int_equal(backend->server_ids[0].len, 2);
+	assert_int_equal(backend->server_ids[0].rotation, CONFIG_ROTATION_ANY);
+	assert_memory_equal(backend->server_ids[1].id, "\xc4\x61", 2);
+	assert_int_equal(backend->server_ids[1].rotation, 1 + 3);
+	assert_true(config_server_id_is_of(&backend->server_ids[0], quic_lb));
+	assert_true(config_server_id_is_of(&backend->server_ids[1], quic_lb));
+	assert_round_trip(config);
+	config_free(config);
+}
+
 /* Frames that suffice are chosen by interfaces and ring_size, and no fewer pass. */
 static void sizes_frames(void **state)
 {
@@ -275,9 +376,9 @@ static void reads_and_prints_durations(void **state)
 		const char *text, *printed;
 		uint32_t seconds;
 	} cases[] = {
-		{ "1s", "1s", 1 },	    { "90s", "90s", 90 },	 { "60s", "1m", 60 },
-		{ "5m", "5m", 300 },	    { "60m", "1h", 3600 },	 { "90m", "90m", 5400 },
-		{ "007h", "7h", 7 * 3600 }, { "24h", "24h", 24 * 3600 }, { "86400s", "24h", 86400 },
+		{ "1s", "1s", 1 },	{ "90s", "90s", 90 },	{ "60s", "1m", 60 },
+		{ "5m", "5m", 300 },	{ "60m", "1h", 3600 },	{ "90m", "90m", 5400 },
+		{ "002h", "2h", 7200 }, { "120m", "2h", 7200 }, { "7199s", "7199s", 7199 },
 	};
 	char text[512], want[64];
 
@@ -618,8 +719,19 @@ static void help_tells_all(void **state)
 		"  addresses: a list of 1 to 2, each a unicast address, at most one of IPv4 ",
 		"  port: a number from 1 to 65535; required\n",
 		"  protocol: quic or udp; default quic\n",
-		"  mode: nat; default nat\n",
-		"  idle_timeout: a duration in s, m or h from 1s to 24h; default 30s\n",
+		"  connections: a number from 1024 to 100000000; default 1000000\n",
+		"  mode: nat or l2; default nat\n",
+		"  hash: four-tuple or connection-id; default four-tuple\n",
+		"  connection_id_length: a number from 0 to 20 bytes; default 0\n",
+		"  idle_timeout: a duration in s, m or h from 1s to 2h; default 10m\n",
+		"  discovery: no or yes; default yes for quic in nat mode\n",
+		"  on_remove: rehash or drop; default rehash\n",
+		"  health: a mapping\n",
+		"    probe: none, quic, udp or tcp; default none\n",
+		"    timeout: a duration in ms, s, m or h from 10ms to 1m; default 500ms\n",
+		"  quic_lb: a list of 1 to 7 mappings\n",
+		"    server_ids: a list of 1 to 7 mappings or ids alone\n",
+		"      rotation: any, 0, 1, 2, 3, 4, 5 or 6; default any\n",
 		"  backends: a list of 1 to 4096 mappings; required\n",
 		"    name: a name of at most 63 letters, digits, '.', '_' and '-'; required\n",
 		"    port: a number from 1 to 65535; default the port of the service\n",
@@ -650,6 +762,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fills_defaults),
 		cmocka_unit_test(reads_every_key),
+		cmocka_unit_test(reads_every_key_of_quic),
 		cmocka_unit_test(sizes_frames),
 		cmocka_unit_test(reads_and_prints_durations),
 		cmocka_unit_test(refuses_with_line_and_reason),

@@ -49,7 +49,7 @@ static void assert_printed(const char *command, const char *now, const char *bef
 static void status(void **state)
 {
 	static const char answer[] =
-		"{'version':'0.1.0','engine':'af_xdp','uptime_s':93784,'pid':4711,'workers':2,"
+		"{'version':'0.1.0','engine':'af_xdp','uptime_s':93784,'generation':4,'pid':4711,'workers':2,"
 		"'interfaces':["
 		"{'interface':'ext','ifindex':11,'driver':'ice','mtu':1500,'queues':["
 		"{'queue':0,'worker':0,'cpu':2,'mode':'zero-copy'},"
@@ -62,7 +62,7 @@ static void status(void **state)
 	(void)state;
 	assert_printed("status", answer, NULL, 0,
 		       "ringway 0.1.0, engine af_xdp, PID 4711, up for 1 d 02:03:04\n"
-		       "workers: 2, services: 2, backends: 3 (resolved: 1)\n"
+		       "generation: 4, workers: 2, services: 2, backends: 3 (resolved: 1)\n"
 		       "\n"
 		       "INTERFACE  IFINDEX  DRIVER       MTU  QUEUE  WORKER  CPU  MODE\n"
 		       "ext             11  ice         1500      0       0    2  zero-copy\n"
@@ -106,14 +106,14 @@ static void backends(void **state)
 {
 	static const char answer[] =
 		"[{'service':'web','backend':'a','slot':0,'addresses':['10.0.0.1','fd00::1'],"
-		"'port':4433,'weight':100,'next_hop':["
+		"'port':4433,'weight':100,'state':'up','next_hop':["
 		"{'family':'ipv4','state':'resolved','interface':'int',"
 		"'mac':'02:00:00:ab:cd:ef','gateway':'10.0.0.254'},"
 		"{'family':'ipv6','state':'unresolved','interface':'int','mac':null,"
 		"'gateway':'fe80::1'}],"
 		"'out':{'datagrams':1040,'bytes':1042},'back':{'datagrams':1044,'bytes':1046}},"
 		"{'service':'web','backend':'backend-b','slot':1,'addresses':['10.0.0.2'],"
-		"'port':4433,'weight':0,'next_hop':["
+		"'port':4433,'weight':0,'state':'drained','next_hop':["
 		"{'family':'ipv4','state':'no-route','interface':null,'mac':null,"
 		"'gateway':null}],"
 		"'out':{'datagrams':0,'bytes':0},'back':{'datagrams':0,'bytes':0}}]";
@@ -121,9 +121,23 @@ static void backends(void **state)
 	(void)state;
 	assert_printed(
 		"backends", answer, NULL, 0,
-		"SERVICE  BACKEND    ADDRESS           PORT  WEIGHT  NEXT HOP                               OUT  OUT BYTES  BACK  BACK BYTES\n"
-		"web      a          10.0.0.1,fd00::1  4433     100  int 02:00:00:ab:cd:ef,int unresolved  1040       1042  1044        1046\n"
-		"web      backend-b  10.0.0.2          4433       0  no-route                                 0          0     0           0\n");
+		"SERVICE  BACKEND    ADDRESS           PORT  WEIGHT  STATE    NEXT HOP                               OUT  OUT BYTES  BACK  BACK BYTES\n"
+		"web      a          10.0.0.1,fd00::1  4433     100  up       int 02:00:00:ab:cd:ef,int unresolved  1040       1042  1044        1046\n"
+		"web      backend-b  10.0.0.2          4433       0  drained  no-route                                 0          0     0           0\n");
+}
+
+static void changes(void **state)
+{
+	static const char answer[] = "{'service':'web','backend':'a','state':'drained',"
+				     "'generation':5}";
+
+	(void)state;
+	assert_printed("reload", "{'generation':4,'services':2,'backends':3}", NULL, 0,
+		       "reloaded: generation 4, 2 services, 3 backends\n");
+	assert_printed("drain", answer, NULL, 0, "web/a: drained\n");
+	assert_printed("undrain", answer, NULL, 0, "web/a: drained\n");
+	assert_printed("flush", answer, NULL, 0,
+		       "web/a: drained\nits connections are forgotten\n");
 }
 
 #define PORT(name, mode, n, lost)                                                          \
@@ -317,6 +331,7 @@ int main(void)
 		cmocka_unit_test(status),
 		cmocka_unit_test(services),
 		cmocka_unit_test(backends),
+		cmocka_unit_test(changes),
 		cmocka_unit_test(stats),
 		cmocka_unit_test(bits_get_a_prefix),
 		cmocka_unit_test(what_is_missing_is_blank_or_refused),

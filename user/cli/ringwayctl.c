@@ -7,15 +7,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/command.h"
 #include "control/control_socket.h"
 #include "control/ctl_client.h"
 #include "control/ctl_table.h"
+#include "ringway/limits.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/number.h"
 #include "util/options.h"
 
 #define WATCH_SECONDS_MAX 3600
+
+/* All mistakes of a configuration file fit in, as many as ringwayd lists. */
+#define ERROR_SIZE (1 << 20)
 
 static struct {
 	const char *socket, *watch;
@@ -30,27 +35,33 @@ static const struct option_entry entries[] = {
 	  .value = &arguments.watch },
 };
 
+static char footer[2048];
+
 static const struct options options = {
-	.usage = "ringwayctl [OPTION]... status|stats|services|backends",
-	.summary = "Show what a running ringwayd is doing.",
+	.usage = "ringwayctl [OPTION]... COMMAND [ARGUMENT]",
+	.summary = "Show what a running ringwayd is doing, and change it.",
 	.entries = entries,
 	.count = sizeof(entries) / sizeof(entries[0]),
-	.footer = "status    version, engine, interfaces and the workers of their queues\n"
-		  "stats     what queues and workers moved, and what was dropped and why\n"
-		  "services  datagrams and bytes, to the backends (out) and to clients (back)\n"
-		  "backends  the same for each backend, and where it is reached\n\n"
-		  "The socket is " CONTROL_SOCKET_PATH_DEFAULT " unless -s names another.\n"
-		  "Exit status: 0 success, 1 no answer from ringwayd, 2 bad usage.",
+	.footer = footer,
 };
 
-static bool command_exists(const char *command)
+/* The commands with their help, then the rest. */
+static void footer_fill(void)
 {
-	static const char *const commands[] = { "status", "stats", "services", "backends" };
+	size_t len = (size_t)snprintf(footer, sizeof(footer), "Commands:\n");
 
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(commands[i], command) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		char usage[40];
+
+		(void)snprintf(usage, sizeof(usage), "%s %s", commands[i].name,
+			       commands[i].argument ? commands[i].argument : "");
+		len += (size_t)snprintf(footer + len, sizeof(footer) - len, "  %-25s%s\n", usage,
+					commands[i].help);
+	}
+	(void)snprintf(footer + len, sizeof(footer) - len,
+		       "\nThe socket is " CONTROL_SOCKET_PATH_DEFAULT " unless -s names another.\n"
+		       "Exit status: 0 success, 1 no answer from ringwayd, or it refuses, 2 bad "
+		       "usage.");
 }
 
 /* An answer, and when it came. */
@@ -79,13 +90,14 @@ static int table_print(const char *command, const struct look *now, const struct
 
 /* Ask once and print. 0 and *ret_now, to be freed by the caller; or a negative
  * errno, logged, and *ret_now with or without an answer. */
-static int look(const char *command, const struct look *before, struct look *ret_now)
+static int look(const char *line, const char *command, const struct look *before,
+		struct look *ret_now)
 {
-	char error[512];
-	int err = ctl_client_ask(arguments.socket, command, &ret_now->answer, error, sizeof(error));
+	static char error[ERROR_SIZE];
+	int err = ctl_client_ask(arguments.socket, line, &ret_now->answer, error, sizeof(error));
 
 	if (err) {
-		log_error("%s", error);
+		(void)fprintf(stderr, "error: %s\n", error);
 		return err;
 	}
 	ret_now->time_ns = clock_ns();
@@ -99,17 +111,17 @@ static int look(const char *command, const struct look *before, struct look *ret
 }
 
 /* Watching ends by a signal, or with the daemon. */
-static int looks(const char *command, unsigned int interval_s)
+static int looks(const char *line, const char *command, unsigned int interval_s)
 {
 	struct look now = { NULL, 0 }, before = { NULL, 0 };
-	int err = look(command, &before, &now);
+	int err = look(line, command, &before, &now);
 
 	while (!err && interval_s) {
 		json_decref(before.answer);
 		before = now;
 		now.answer = NULL;
 		(void)sleep(interval_s);
-		err = look(command, &before, &now);
+		err = look(line, command, &before, &now);
 	}
 	json_decref(before.answer);
 	json_decref(now.answer);
@@ -118,9 +130,13 @@ static int looks(const char *command, unsigned int interval_s)
 
 int main(int argc, char **argv)
 {
+	char line[CONTROL_LINE_SIZE_MAX_BYTES], error[256];
+	enum command command;
 	uint64_t interval_s = 0;
-	int operands, status = options_parse(&options, argc, argv, &operands);
+	int operands, status;
 
+	footer_fill();
+	status = options_parse(&options, argc, argv, &operands);
 	if (status >= 0)
 		return status;
 	if (arguments.watch && !*arguments.watch)
@@ -128,10 +144,14 @@ int main(int argc, char **argv)
 	if (arguments.watch && !number_parse(arguments.watch, 1, WATCH_SECONDS_MAX, &interval_s))
 		return options_misuse(argv, "--watch takes 1 to %d seconds, not '%s'",
 				      WATCH_SECONDS_MAX, arguments.watch);
-	if (operands + 1 != argc)
-		return options_misuse(argv, "one command is needed: status, stats, services or "
-					    "backends");
-	if (!command_exists(argv[operands]))
-		return options_misuse(argv, "there is no command '%s'", argv[operands]);
-	return looks(argv[operands], (unsigned int)interval_s) ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (command_find((const char *const *)argv + operands, (size_t)(argc - operands), &command,
+			 error, sizeof(error)))
+		return options_misuse(argv, "%s", error);
+	if (interval_s && !commands[command].is_question)
+		return options_misuse(argv, "--watch is not for %s, which changes something",
+				      commands[command].name);
+	(void)snprintf(line, sizeof(line), "%s %s", commands[command].name,
+		       commands[command].argument ? argv[operands + 1] : "");
+	return looks(line, commands[command].name, (unsigned int)interval_s) ? EXIT_FAILURE
+									     : EXIT_SUCCESS;
 }

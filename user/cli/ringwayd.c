@@ -38,8 +38,9 @@ static const struct options options = {
 	.summary = "Forward UDP and QUIC datagrams to backends through AF_XDP.",
 	.entries = entries,
 	.count = sizeof(entries) / sizeof(entries[0]),
-	.footer = "Signals: TERM and INT detach from the interfaces, send what has been received, "
-		  "exit.\nExit status: 0 success, 1 runtime failure, 2 bad usage or bad FILE.",
+	.footer =
+		"Signals: TERM and INT detach from the interfaces, send what has been received, "
+		"exit;\n         HUP reads FILE again: a bad one changes nothing.\nExit status: 0 success, 1 runtime failure, 2 bad usage or bad FILE.",
 };
 
 static bool log_level_choose(const char *name)
@@ -73,12 +74,14 @@ static void signals_block(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
 static int forward(struct config *config, const struct io_engine *engine)
 {
 	const struct daemon_options daemon_options = {
+		.config_path = arguments.config,
 		.engine = engine,
 		.replay_in = arguments.replay_in,
 		.replay_out = arguments.replay_out,

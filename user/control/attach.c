@@ -286,6 +286,23 @@ int attach_return_set(struct attach *attach, const struct match_key *key,
 	return err;
 }
 
+static int match_delete(const struct bpf_map *map, const struct match_key *key)
+{
+	int err = bpf_map__delete_elem(map, key, sizeof(*key), 0);
+
+	return err == -ENOENT ? 0 : err;
+}
+
+int attach_service_delete(struct attach *attach, const struct match_key *key)
+{
+	return match_delete(attach->skeleton->maps.services, key);
+}
+
+int attach_return_delete(struct attach *attach, const struct match_key *key)
+{
+	return match_delete(attach->skeleton->maps.backends, key);
+}
+
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket)
 {
 	uint32_t index = XSK_INDEX(port, queue);

@@ -32,6 +32,10 @@ int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule);
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket);
 
+/* Likewise; one that is not there is fine. */
+int attach_service_delete(struct attach *attach, const struct match_key *key);
+int attach_return_delete(struct attach *attach, const struct match_key *key);
+
 /* Sums over all CPUs, INGRESS_COUNTER_COUNT of them. */
 int attach_counters(const struct attach *attach, uint64_t *ret_counters);
 

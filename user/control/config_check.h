@@ -11,4 +11,11 @@
  * left out, so that one slip is one message. 0 or -ENOMEM. Control. */
 int config_check(struct config *config, struct schema_reader *reader);
 
+/* Parts of it. Names, addresses and ports that are there twice. 0 or -ENOMEM. */
+int config_check_twice(const struct config *config, struct schema_reader *reader);
+
+/* What the mode and protocol of a service allow, and its QUIC-LB ids; fills in
+ * whether it discovers. 0 or -ENOMEM. */
+int config_check_services(struct config *config, struct schema_reader *reader);
+
 #endif

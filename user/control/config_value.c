@@ -11,6 +11,7 @@
 #include "util/number.h"
 
 #define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#define HEX_DIGITS	   "0123456789abcdefABCDEF"
 
 static const char *text_store(const struct schema_field *field, const char *text, char *value)
 {
@@ -191,36 +192,147 @@ const struct schema_scalar config_value_addresses = {
 	.describe = addresses_describe,
 };
 
+static const char *key_parse(const char *text, uint8_t *key, size_t size, bool *ret_present)
+{
+	if (!number_hex_parse(text, key, size))
+		return strspn(text, HEX_DIGITS) == strlen(text) ? "has the wrong length"
+								: "is not hexadecimal";
+	*ret_present = true;
+	return NULL;
+}
+
+static void hex_format(const uint8_t *bytes, size_t count, char *text, size_t text_size)
+{
+	size_t len = 0;
+
+	text[0] = 0;
+	for (size_t i = 0; i < count; i++)
+		len += (size_t)snprintf(text + len, text_size - len, "%02x", bytes[i]);
+}
+
+static void key_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	(void)snprintf(text, text_size, "%zu hexadecimal digits", 2 * field->size);
+}
+
 static const char *hash_key_parse(const struct schema_field *field, const char *text, void *value)
 {
 	struct config *config = (struct config *)((char *)value - field->offset);
 
-	if (!number_hex_parse(text, config->hash_key, sizeof(config->hash_key)))
-		return strspn(text, "0123456789abcdefABCDEF") == strlen(text)
-			       ? "has the wrong length"
-			       : "is not hexadecimal";
-	config->has_hash_key = true;
-	return NULL;
+	return key_parse(text, config->hash_key, sizeof(config->hash_key), &config->has_hash_key);
 }
 
 static bool hash_key_format(const struct schema_field *field, const void *value, char *text,
 			    size_t text_size)
 {
 	const struct config *config = (const struct config *)((const char *)value - field->offset);
-	size_t len = 0;
 
-	for (size_t i = 0; i < sizeof(config->hash_key); i++)
-		len += (size_t)snprintf(text + len, text_size - len, "%02x", config->hash_key[i]);
+	hex_format(config->hash_key, sizeof(config->hash_key), text, text_size);
 	return config->has_hash_key;
-}
-
-static void hash_key_describe(const struct schema_field *field, char *text, size_t text_size)
-{
-	(void)snprintf(text, text_size, "%zu hexadecimal digits", 2 * field->size);
 }
 
 const struct schema_scalar config_value_hash_key = {
 	.parse = hash_key_parse,
 	.format = hash_key_format,
-	.describe = hash_key_describe,
+	.describe = key_describe,
+};
+
+static const char *quic_lb_key_parse(const struct schema_field *field, const char *text,
+				     void *value)
+{
+	struct config_quic_lb *quic_lb = (struct config_quic_lb *)((char *)value - field->offset);
+
+	return key_parse(text, quic_lb->codec.key, sizeof(quic_lb->codec.key),
+			 &quic_lb->codec.has_key);
+}
+
+static bool quic_lb_key_format(const struct schema_field *field, const void *value, char *text,
+			       size_t text_size)
+{
+	const struct config_quic_lb *quic_lb =
+		(const struct config_quic_lb *)((const char *)value - field->offset);
+
+	hex_format(quic_lb->codec.key, sizeof(quic_lb->codec.key), text, text_size);
+	return quic_lb->codec.has_key;
+}
+
+const struct schema_scalar config_value_quic_lb_key = {
+	.parse = quic_lb_key_parse,
+	.format = quic_lb_key_format,
+	.describe = key_describe,
+};
+
+/* 1 to size_max bytes of hex digits. */
+static const char *hex_parse(const char *text, uint8_t *bytes, size_t size_max, uint8_t *ret_len)
+{
+	size_t len = strlen(text);
+
+	if (strspn(text, HEX_DIGITS) != len)
+		return "is not hexadecimal";
+	if (len % 2)
+		return "has half a byte at its end";
+	if (len / 2 > size_max)
+		return "is too long";
+	(void)number_hex_parse(text, bytes, len / 2);
+	*ret_len = (uint8_t)(len / 2);
+	return NULL;
+}
+
+static const char *server_id_parse(const struct schema_field *field, const char *text, void *value)
+{
+	struct config_server_id *id = (struct config_server_id *)((char *)value - field->offset);
+
+	return hex_parse(text, id->id, sizeof(id->id), &id->len);
+}
+
+static bool server_id_format(const struct schema_field *field, const void *value, char *text,
+			     size_t text_size)
+{
+	const struct config_server_id *id =
+		(const struct config_server_id *)((const char *)value - field->offset);
+
+	hex_format(id->id, id->len, text, text_size);
+	return id->len > 0;
+}
+
+static void server_id_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	(void)snprintf(text, text_size, "2 to %zu hexadecimal digits, two a byte", 2 * field->size);
+}
+
+const struct schema_scalar config_value_server_id = {
+	.parse = server_id_parse,
+	.format = server_id_format,
+	.describe = server_id_describe,
+};
+
+static const char *bytes_parse(const struct schema_field *field, const char *text, void *value)
+{
+	struct config_bytes *bytes = value;
+
+	(void)field;
+	return hex_parse(text, bytes->bytes, sizeof(bytes->bytes), &bytes->len);
+}
+
+static bool bytes_format(const struct schema_field *field, const void *value, char *text,
+			 size_t text_size)
+{
+	const struct config_bytes *bytes = value;
+
+	(void)field;
+	hex_format(bytes->bytes, bytes->len, text, text_size);
+	return bytes->len > 0;
+}
+
+static void bytes_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	(void)field;
+	(void)snprintf(text, text_size, "2 to %zu hexadecimal digits, two a byte",
+		       2 * sizeof(((struct config_bytes *)0)->bytes));
+}
+
+const struct schema_scalar config_value_bytes = {
+	.parse = bytes_parse,
+	.format = bytes_format,
+	.describe = bytes_describe,
 };

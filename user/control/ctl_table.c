@@ -69,6 +69,7 @@ static void status_introduce(FILE *out, json_t *status)
 		(void)fprintf(out, "%" PRIu64 " d ", uptime_s / 86400);
 	(void)fprintf(out, "%02u:%02u:%02u\n", (unsigned int)(uptime_s / 3600 % 24),
 		      (unsigned int)(uptime_s / 60 % 60), (unsigned int)(uptime_s % 60));
+	(void)fprintf(out, "generation: %.0f, ", text_table_number(status, "generation"));
 	(void)fprintf(out, "workers: %.0f, services: %.0f, backends: %.0f (resolved: %.0f)\n\n",
 		      text_table_number(status, "workers"), text_table_number(status, "services"),
 		      text_table_number(status, "backends"),
@@ -135,14 +136,40 @@ static json_t *backend_rows(json_t *backends)
 }
 
 static const struct column backend_columns[] = {
-	{ "SERVICE", CELL_TEXT, "service" },	   { "BACKEND", CELL_TEXT, "backend" },
-	{ "ADDRESS", CELL_TEXT, "addresses" },	   { "PORT", CELL_NUMBER, "port" },
-	{ "WEIGHT", CELL_NUMBER, "weight" },	   { "NEXT HOP", CELL_TEXT, "via" },
-	{ "OUT", CELL_NUMBER, "out.datagrams" },   { "OUT BYTES", CELL_BYTES, "out.bytes" },
-	{ "OUT/s", CELL_RATE, "out.datagrams" },   { "OUT bit/s", CELL_BITS, "out.bytes" },
-	{ "BACK", CELL_NUMBER, "back.datagrams" }, { "BACK BYTES", CELL_BYTES, "back.bytes" },
-	{ "BACK/s", CELL_RATE, "back.datagrams" }, { "BACK bit/s", CELL_BITS, "back.bytes" },
+	{ "SERVICE", CELL_TEXT, "service" },	    { "BACKEND", CELL_TEXT, "backend" },
+	{ "ADDRESS", CELL_TEXT, "addresses" },	    { "PORT", CELL_NUMBER, "port" },
+	{ "WEIGHT", CELL_NUMBER, "weight" },	    { "STATE", CELL_TEXT, "state" },
+	{ "NEXT HOP", CELL_TEXT, "via" },	    { "OUT", CELL_NUMBER, "out.datagrams" },
+	{ "OUT BYTES", CELL_BYTES, "out.bytes" },   { "OUT/s", CELL_RATE, "out.datagrams" },
+	{ "OUT bit/s", CELL_BITS, "out.bytes" },    { "BACK", CELL_NUMBER, "back.datagrams" },
+	{ "BACK BYTES", CELL_BYTES, "back.bytes" }, { "BACK/s", CELL_RATE, "back.datagrams" },
+	{ "BACK bit/s", CELL_BITS, "back.bytes" },
 };
+
+/* reload, drain, undrain, flush */
+
+static void reload_introduce(FILE *out, json_t *answer)
+{
+	(void)fprintf(out, "reloaded: generation %.0f, %.0f services, %.0f backends\n",
+		      text_table_number(answer, "generation"),
+		      text_table_number(answer, "services"), text_table_number(answer, "backends"));
+}
+
+static void backend_introduce(FILE *out, json_t *answer)
+{
+	const char *service = json_string_value(json_object_get(answer, "service"));
+	const char *backend = json_string_value(json_object_get(answer, "backend"));
+	const char *state = json_string_value(json_object_get(answer, "state"));
+
+	(void)fprintf(out, "%s/%s: %s\n", service ? service : "", backend ? backend : "",
+		      state ? state : "");
+}
+
+static void flush_introduce(FILE *out, json_t *answer)
+{
+	backend_introduce(out, answer);
+	(void)fputs("its connections are forgotten\n", out);
+}
 
 /* stats */
 
@@ -395,6 +422,10 @@ int ctl_table_print(FILE *out, const char *command, json_t *now, json_t *before,
 		{ "stats", NULL, COLUMNS(stats_sections) },
 		{ "services", NULL, COLUMNS(service_sections) },
 		{ "backends", NULL, COLUMNS(backend_sections) },
+		{ "reload", reload_introduce, NULL, 0 },
+		{ "drain", backend_introduce, NULL, 0 },
+		{ "undrain", backend_introduce, NULL, 0 },
+		{ "flush", flush_introduce, NULL, 0 },
 	};
 	int err = 0;
 

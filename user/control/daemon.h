@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* daemon.h - one running ringway: what there is of it, and the order in which it
- * comes up and goes down. Belongs to the main thread. */
+/* daemon.h - one running ringway: what there is of it, and its event loop. How it
+ * comes up is in start.h. Belongs to the main thread. */
 #ifndef RINGWAY_CONTROL_DAEMON_H
 #define RINGWAY_CONTROL_DAEMON_H
 
@@ -8,30 +8,34 @@
 
 #include "control/attach.h"
 #include "control/config.h"
+#include "control/connections.h"
 #include "control/control_socket.h"
 #include "control/host.h"
+#include "control/lineup.h"
 #include "control/link_watch.h"
 #include "control/next_hop.h"
+#include "dataplane/router_memory.h"
 #include "dataplane/worker.h"
 
-/* A backend as the table counts it off: by slot. */
-struct daemon_backend {
-	const struct config_service *service;
-	const struct config_backend *config;
-	struct next_hop next_hop[FAMILY_COUNT]; /* as last reported */
-};
+/* Room for a sentence about what went wrong. */
+#define DAEMON_ERROR_SIZE 512
 
 struct daemon {
-	struct config *config;
+	const char *config_path; /* read again at a reload */
 	const struct io_engine *engine;
-	struct host_link links[PORT_COUNT_MAX]; /* of config->interfaces */
+	struct host_link links[PORT_COUNT_MAX]; /* of the configuration's interfaces */
 	bool generic[PORT_COUNT_MAX];		/* XDP runs in the stack on this port */
 	struct attach *attach;			/* NULL: an engine without XDP */
 	struct next_hops *hops;			/* likewise */
 	struct link_watch *link_watch;		/* likewise */
-	struct table_ref table;
-	struct daemon_backend *backends; /* by slot */
-	size_t backend_count;
+	struct lineup *lineup;			/* in force */
+	struct lineup *next_lineup;		/* during a reload; otherwise NULL */
+	struct table_ref table;			/* of the lineup in force */
+	struct router *router;			/* what the workers remember */
+	struct connections_sweep tuples_sweep, cids_sweep;
+	const struct trace_filter *trace; /* atomic; NULL: nobody looks */
+	uint64_t generation;		  /* of the table: 1 for the first */
+	bool is_table_stale;		  /* a backend has gone up or down since it was built */
 	struct io *ios[WORKER_COUNT_MAX];
 	struct worker *workers[WORKER_COUNT_MAX];
 	uint32_t worker_count;
@@ -40,6 +44,7 @@ struct daemon {
 };
 
 struct daemon_options {
+	const char *config_path; /* where config comes from; must stay */
 	const struct io_engine *engine;
 	const char *replay_in, *replay_out; /* replay engine only */
 };
@@ -50,9 +55,9 @@ struct daemon_options {
 int daemon_start(struct config *config, const struct daemon_options *options,
 		 struct daemon **ret_daemon);
 
-/* Serve until SIGTERM or SIGINT, which must be blocked, the end of a replay, or until
- * an interface is not any more what it was (link_watch.h). 0, or a negative errno
- * and the reason logged. */
+/* Serve until SIGTERM or SIGINT, the end of a replay, or until an interface is not any
+ * more what it was (link_watch.h); SIGHUP reloads. All three must be blocked. 0, or
+ * a negative errno and the reason logged. */
 int daemon_run(struct daemon *daemon);
 
 /* Detach, let the workers finish, free. NULL and half-started ones are fine. */

@@ -326,6 +326,26 @@ int next_hops_watch(struct next_hops *hops, uint32_t id, const uint8_t addr[16])
 	return 0;
 }
 
+static void watch_free(struct next_hops *hops, struct watch *watch)
+{
+	watch_move(hops, watch, NULL);
+	LIST_REMOVE(watch, entry);
+	free(watch);
+}
+
+void next_hops_unwatch(struct next_hops *hops, uint32_t id)
+{
+	struct watch *watch;
+
+	LIST_FOREACH(watch, &hops->watches, entry)
+	{
+		if (watch->id == id) {
+			watch_free(hops, watch);
+			return;
+		}
+	}
+}
+
 int next_hops_solicit(struct next_hops *hops, uint32_t ifindex, const uint8_t addr[16])
 {
 	struct neighbour_key key = { .ifindex = ifindex };
@@ -420,13 +440,8 @@ void next_hops_close(struct next_hops *hops)
 {
 	if (!hops)
 		return;
-	while (!LIST_EMPTY(&hops->watches)) {
-		struct watch *watch = LIST_FIRST(&hops->watches);
-
-		watch_move(hops, watch, NULL);
-		LIST_REMOVE(watch, entry);
-		free(watch);
-	}
+	while (!LIST_EMPTY(&hops->watches))
+		watch_free(hops, LIST_FIRST(&hops->watches));
 	if (hops->events)
 		(void)mnl_socket_close(hops->events);
 	netlink_close(hops->netlink);

@@ -29,7 +29,7 @@ struct next_hop {
 struct next_hops;
 
 /* Called at every change of a watched address, with what was given to watch. Must
- * not watch or close. */
+ * not watch, unwatch or close. */
 typedef void next_hop_fn(void *arg, uint32_t id, const struct next_hop *hop);
 
 int next_hops_open(next_hop_fn *changed, void *arg, struct next_hops **ret_hops, char *error,
@@ -39,6 +39,9 @@ int next_hops_open(next_hop_fn *changed, void *arg, struct next_hops **ret_hops,
  * with what is known now, and the neighbour is solicited if it is missing.
  * 0, -ENOMEM, or a negative errno of netlink. */
 int next_hops_watch(struct next_hops *hops, uint32_t id, const uint8_t addr[16]);
+
+/* Forget it. An id that is not watched is fine. */
+void next_hops_unwatch(struct next_hops *hops, uint32_t id);
 
 /* Solicit a neighbour that nobody watches, such as a client's: each once a tick and
  * at most NEIGHBOUR_WANTED_COUNT_MAX of them, then -EBUSY. Needs CAP_NET_ADMIN. */

@@ -36,6 +36,7 @@ static const char *const protocol_names[] = {
 
 static const char *const service_mode_names[] = {
 	[CONFIG_MODE_NAT] = "nat",
+	[CONFIG_MODE_L2] = "l2",
 };
 
 static const char *const next_hop_state_names[] = {
@@ -162,7 +163,7 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct t
 		totals->dropped[reason] += dropped[reason];
 	}
 	json_build_number(&object, "index", index);
-	json_build_put(&object, "cpu", cpu_json(daemon->config, index));
+	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
 	json_build_number(&object, "received", received);
 	json_build_number(&object, "sent", sent);
 	json_build_number(&object, "forwarded", forwarded);
@@ -176,7 +177,7 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct t
 	json_build_number(&object, "forward_ns", counter_read(&worker->forward_ns));
 	json_build_number(&object, "waits", io.waits);
 	json_build_put(&object, "frames", frames_json(&io));
-	json_build_put(&object, "ports", ports_json(daemon->config, &io));
+	json_build_put(&object, "ports", ports_json(daemon->lineup->config, &io));
 	return object;
 }
 
@@ -200,7 +201,7 @@ static json_t *totals_json(const struct totals *totals)
 	return object;
 }
 
-static json_t *stats_json(const struct daemon *daemon)
+json_t *report_stats(const struct daemon *daemon)
 {
 	uint64_t xdp[INGRESS_COUNTER_COUNT];
 	struct totals totals = { 0 };
@@ -243,9 +244,9 @@ static json_t *interface_json(const struct daemon *daemon, uint32_t ifindex)
 {
 	char name[IF_NAMESIZE];
 
-	for (size_t i = 0; i < daemon->config->interface_count; i++)
+	for (size_t i = 0; i < daemon->lineup->config->interface_count; i++)
 		if (daemon->links[i].ifindex == ifindex)
-			return text_or_null(daemon->config->interfaces[i].name);
+			return text_or_null(daemon->lineup->config->interfaces[i].name);
 	return text_or_null(if_indextoname(ifindex, name));
 }
 
@@ -273,7 +274,7 @@ static json_t *next_hop_json(const struct daemon *daemon, enum family family,
 	return object;
 }
 
-static json_t *next_hops_json(const struct daemon *daemon, const struct daemon_backend *backend)
+static json_t *next_hops_json(const struct daemon *daemon, const struct lineup_backend *backend)
 {
 	json_t *array = json_array();
 
@@ -284,16 +285,17 @@ static json_t *next_hops_json(const struct daemon *daemon, const struct daemon_b
 	return array;
 }
 
-/* What all workers forwarded to and from the backends of slots [first, first + count). */
-static struct backend_traffic traffic_sum(const struct daemon *daemon, size_t first, size_t count)
+/* What all workers forwarded to and from count backends. */
+static struct backend_traffic traffic_sum(const struct daemon *daemon,
+					  const struct lineup_backend *backends, size_t count)
 {
 	struct backend_traffic sum = { 0 };
 
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		const struct forward_stats *stats = worker_forward_stats(daemon->workers[i]);
 
-		for (size_t slot = first; slot < first + count; slot++) {
-			const struct backend_traffic *one = &stats->backends[slot];
+		for (size_t j = 0; j < count; j++) {
+			const struct backend_traffic *one = &stats->backends[backends[j].slot];
 
 			sum.out.datagrams += counter_read(&one->out.datagrams);
 			sum.out.bytes += counter_read(&one->out.bytes);
@@ -313,44 +315,55 @@ static json_t *traffic_json(const struct traffic *traffic)
 	return object;
 }
 
-static json_t *backend_json(const struct daemon *daemon, size_t slot)
+const char *report_state(const struct lineup_backend *backend)
 {
-	const struct daemon_backend *backend = &daemon->backends[slot];
-	const struct backend_traffic traffic = traffic_sum(daemon, slot, 1);
+	if (backend->is_drained || lineup_is_drained_by_file(backend))
+		return "drained";
+	return backend->is_down ? "down" : "up";
+}
+
+static json_t *drained_by_json(const struct lineup_backend *backend)
+{
+	if (lineup_is_drained_by_file(backend))
+		return json_string("file");
+	return backend->is_drained ? json_string("command") : json_null();
+}
+
+static json_t *backend_json(const struct daemon *daemon, const struct lineup_backend *backend)
+{
+	const struct backend_traffic traffic = traffic_sum(daemon, backend, 1);
 	json_t *object = json_object();
 
 	json_build_put(&object, "service", json_string(backend->service->name));
 	json_build_put(&object, "backend", json_string(backend->config->name));
-	json_build_number(&object, "slot", slot);
+	json_build_number(&object, "slot", backend->slot);
 	json_build_put(&object, "addresses", addresses_json(&backend->config->endpoint));
 	json_build_number(&object, "port", ntohs(backend->config->endpoint.port_be));
 	json_build_number(&object, "weight", backend->config->weight);
+	json_build_put(&object, "state", json_string(report_state(backend)));
+	json_build_put(&object, "drained_by", drained_by_json(backend));
 	json_build_put(&object, "next_hop", next_hops_json(daemon, backend));
 	json_build_put(&object, "out", traffic_json(&traffic.out));
 	json_build_put(&object, "back", traffic_json(&traffic.back));
 	return object;
 }
 
-static json_t *backends_json(const struct daemon *daemon)
+json_t *report_backends(const struct daemon *daemon)
 {
 	json_t *array = json_array();
 
-	for (size_t slot = 0; slot < daemon->backend_count; slot++)
-		json_build_append(&array, backend_json(daemon, slot));
+	for (size_t i = 0; i < daemon->lineup->backend_count; i++)
+		json_build_append(&array, backend_json(daemon, &daemon->lineup->backends[i]));
 	return array;
 }
 
-static json_t *service_json(const struct daemon *daemon, size_t slot)
+/* first: its backends. */
+static json_t *service_json(const struct daemon *daemon, const struct lineup_backend *first)
 {
-	const struct config_service *service = &daemon->config->services[slot];
-	struct backend_traffic traffic;
+	const struct config_service *service = first->service;
+	const struct backend_traffic traffic = traffic_sum(daemon, first, service->backend_count);
 	json_t *object = json_object();
-	size_t first = 0;
 
-	/* Slots of backends are counted off in the order of the services. */
-	for (size_t i = 0; i < slot; i++)
-		first += daemon->config->services[i].backend_count;
-	traffic = traffic_sum(daemon, first, service->backend_count);
 	json_build_put(&object, "service", json_string(service->name));
 	json_build_put(&object, "addresses", addresses_json(&service->endpoint));
 	json_build_number(&object, "port", ntohs(service->endpoint.port_be));
@@ -362,12 +375,15 @@ static json_t *service_json(const struct daemon *daemon, size_t slot)
 	return object;
 }
 
-static json_t *services_json(const struct daemon *daemon)
+json_t *report_services(const struct daemon *daemon)
 {
+	const struct lineup_backend *first = daemon->lineup->backends;
 	json_t *array = json_array();
 
-	for (size_t slot = 0; slot < daemon->config->service_count; slot++)
-		json_build_append(&array, service_json(daemon, slot));
+	for (size_t i = 0; i < daemon->lineup->config->service_count; i++) {
+		json_build_append(&array, service_json(daemon, first));
+		first += first->service->backend_count;
+	}
 	return array;
 }
 
@@ -382,7 +398,7 @@ static json_t *queue_json(const struct daemon *daemon, uint32_t index, size_t po
 	daemon->engine->stats(daemon->ios[index], &io);
 	json_build_number(&object, "queue", index);
 	json_build_number(&object, "worker", index);
-	json_build_put(&object, "cpu", cpu_json(daemon->config, index));
+	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
 	json_build_put(&object, "mode", text_or_null(mode_names[io.ports[port].mode]));
 	return object;
 }
@@ -395,7 +411,8 @@ static json_t *interface_status_json(const struct daemon *daemon, size_t port)
 
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		json_build_append(&queues, queue_json(daemon, i, port));
-	json_build_put(&object, "interface", text_or_null(daemon->config->interfaces[port].name));
+	json_build_put(&object, "interface",
+		       text_or_null(daemon->lineup->config->interfaces[port].name));
 	json_build_number(&object, "ifindex", link->ifindex);
 	json_build_put(&object, "driver", text_or_null(link->driver));
 	json_build_number(&object, "mtu", link->mtu);
@@ -413,14 +430,14 @@ static uint64_t uptime_s(const struct timespec *started)
 
 static bool is_port(const struct daemon *daemon, uint32_t ifindex)
 {
-	for (size_t port = 0; port < daemon->config->interface_count; port++)
+	for (size_t port = 0; port < daemon->lineup->config->interface_count; port++)
 		if (daemon->links[port].ifindex == ifindex)
 			return true;
 	return false;
 }
 
 /* In every family it has an address of, and by an interface of ours. */
-static bool is_resolved(const struct daemon *daemon, const struct daemon_backend *backend)
+static bool is_resolved(const struct daemon *daemon, const struct lineup_backend *backend)
 {
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		if (backend->config->endpoint.present[family] &&
@@ -430,43 +447,25 @@ static bool is_resolved(const struct daemon *daemon, const struct daemon_backend
 	return true;
 }
 
-static json_t *status_json(const struct daemon *daemon)
+json_t *report_status(const struct daemon *daemon)
 {
 	json_t *object = json_object();
 	json_t *interfaces = json_array();
 	size_t resolved = 0;
 
-	for (size_t port = 0; port < daemon->config->interface_count; port++)
+	for (size_t port = 0; port < daemon->lineup->config->interface_count; port++)
 		json_build_append(&interfaces, interface_status_json(daemon, port));
-	for (size_t slot = 0; slot < daemon->backend_count; slot++)
-		resolved += is_resolved(daemon, &daemon->backends[slot]);
+	for (size_t i = 0; i < daemon->lineup->backend_count; i++)
+		resolved += is_resolved(daemon, &daemon->lineup->backends[i]);
 	json_build_put(&object, "version", json_string(RINGWAY_VERSION));
 	json_build_put(&object, "engine", json_string(daemon->engine->name));
 	json_build_number(&object, "uptime_s", uptime_s(&daemon->started));
 	json_build_number(&object, "pid", (uint64_t)getpid());
+	json_build_number(&object, "generation", daemon->generation);
 	json_build_number(&object, "workers", daemon->worker_count);
 	json_build_put(&object, "interfaces", interfaces);
-	json_build_number(&object, "services", daemon->config->service_count);
-	json_build_number(&object, "backends", daemon->backend_count);
+	json_build_number(&object, "services", daemon->lineup->config->service_count);
+	json_build_number(&object, "backends", daemon->lineup->backend_count);
 	json_build_number(&object, "backends_resolved", resolved);
 	return object;
-}
-
-json_t *report_command(const struct daemon *daemon, const char *command)
-{
-	static const struct {
-		const char *name;
-		json_t *(*answer)(const struct daemon *daemon);
-	} commands[] = {
-		{ "status", status_json },
-		{ "stats", stats_json },
-		{ "services", services_json },
-		{ "backends", backends_json },
-	};
-
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(command, commands[i].name) == 0)
-			return commands[i].answer(daemon);
-	return json_pack("{ss}", "error",
-			 "unknown command; there are status, stats, services and backends");
 }

@@ -10,10 +10,16 @@
 #include <jansson.h>
 
 struct daemon;
+struct lineup_backend;
 
-/* Answer one command: status, stats, services or backends. A new reference; for
- * an unknown command, or where the kernel would not say, an object
- * {"error": sentence}. NULL: out of memory. */
-json_t *report_command(const struct daemon *daemon, const char *command);
+/* New references; where the kernel would not say, an object {"error": sentence}.
+ * NULL: out of memory. */
+json_t *report_status(const struct daemon *daemon);
+json_t *report_stats(const struct daemon *daemon);
+json_t *report_services(const struct daemon *daemon);
+json_t *report_backends(const struct daemon *daemon);
+
+/* "up", "down" or "drained". */
+const char *report_state(const struct lineup_backend *backend);
 
 #endif

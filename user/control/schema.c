@@ -405,9 +405,11 @@ void schema_describe(const struct schema_field *field, char *text, size_t text_s
 
 		item.list = NULL;
 		schema_describe(&item, each, sizeof(each));
-		(void)snprintf(text, text_size, "a list of %zu to %zu, each %s%s",
+		(void)snprintf(text, text_size, "a list of %zu to %zu, each %s%s%s%s",
 			       field->list->minimum, field->list->maximum,
-			       field->list->has_shorthand ? "a name or " : "", each);
+			       field->list->has_shorthand ? "its " : "",
+			       field->list->has_shorthand ? field->fields[0].key : "",
+			       field->list->has_shorthand ? " alone or " : "", each);
 	} else if (field->scalar) {
 		field->scalar->describe(field, text, text_size);
 	} else {

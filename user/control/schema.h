@@ -35,11 +35,12 @@ struct schema_scalar {
 	void (*describe)(const struct schema_field *field, char *text, size_t text_size);
 };
 
-extern const struct schema_scalar schema_number;       /* of .size 2 or 4 bytes */
+extern const struct schema_scalar schema_number;       /* of .size 1, 2 or 4 bytes */
 extern const struct schema_scalar schema_power_of_two; /* likewise */
 extern const struct schema_scalar schema_port;	       /* 2 bytes, network order */
 extern const struct schema_scalar schema_duration;     /* seconds, 4 bytes */
-extern const struct schema_scalar schema_choice;       /* an enum, by .choices */
+extern const struct schema_scalar schema_duration_ms;  /* milliseconds, likewise */
+extern const struct schema_scalar schema_choice;       /* by .choices, from .minimum on */
 
 /* A list of what the field otherwise describes. */
 struct schema_list {

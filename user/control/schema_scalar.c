@@ -128,37 +128,39 @@ const struct schema_scalar schema_port = {
 
 /* Largest first: a duration is written with the first that divides it. */
 static const struct {
-	char letter;
-	uint32_t seconds;
-} duration_units[] = { { 'h', 3600 }, { 'm', 60 }, { 's', 1 } };
+	const char *name;
+	uint32_t ms;
+} duration_units[] = { { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 } };
 
 #define DURATION_UNIT_COUNT (sizeof(duration_units) / sizeof(duration_units[0]))
 
-static void duration_print(uint64_t seconds, char *text, size_t text_size)
+static void duration_print(uint64_t ms, char *text, size_t text_size)
 {
 	size_t unit = 0;
 
-	while (seconds % duration_units[unit].seconds != 0)
+	while (ms % duration_units[unit].ms != 0)
 		unit++;
-	(void)snprintf(text, text_size, "%" PRIu64 "%c", seconds / duration_units[unit].seconds,
-		       duration_units[unit].letter);
+	(void)snprintf(text, text_size, "%" PRIu64 "%s", ms / duration_units[unit].ms,
+		       duration_units[unit].name);
 }
 
-static const char *duration_read(const struct schema_field *field, const char *text, void *value)
+/* count_ms: of one of what is stored, and the smallest unit. */
+static const char *duration_parse(const struct schema_field *field, const char *text,
+				  uint32_t count_ms, void *value)
 {
 	char digits[12] = "";
 	size_t len = strspn(text, DIGITS);
 	uint64_t number;
 
-	for (size_t i = 0; i < DURATION_UNIT_COUNT; i++) {
-		if (len == 0 || text[len] != duration_units[i].letter || text[len + 1] != 0)
+	for (size_t i = 0; i < DURATION_UNIT_COUNT && duration_units[i].ms >= count_ms; i++) {
+		if (len == 0 || strcmp(text + len, duration_units[i].name) != 0)
 			continue;
 		if (len >= sizeof(digits))
 			return "is out of range";
 		memcpy(digits, text, len);
 		if (!number_parse(digits, 0, UINT64_MAX, &number))
 			return "is out of range";
-		number *= duration_units[i].seconds;
+		number *= duration_units[i].ms / count_ms;
 		if (number < field->minimum || number > field->maximum)
 			return "is out of range";
 		number_store(field, number, value);
@@ -167,10 +169,15 @@ static const char *duration_read(const struct schema_field *field, const char *t
 	return "is not a whole number with a unit";
 }
 
+static const char *duration_read(const struct schema_field *field, const char *text, void *value)
+{
+	return duration_parse(field, text, 1000, value);
+}
+
 static bool duration_format(const struct schema_field *field, const void *value, char *text,
 			    size_t text_size)
 {
-	duration_print(number_fetch(field, value), text, text_size);
+	duration_print(number_fetch(field, value) * 1000, text, text_size);
 	return number_fetch(field, value) >= field->minimum;
 }
 
@@ -178,8 +185,8 @@ static void duration_describe(const struct schema_field *field, char *text, size
 {
 	char minimum[24], maximum[24];
 
-	duration_print(field->minimum, minimum, sizeof(minimum));
-	duration_print(field->maximum, maximum, sizeof(maximum));
+	duration_print(field->minimum * 1000, minimum, sizeof(minimum));
+	duration_print(field->maximum * 1000, maximum, sizeof(maximum));
 	(void)snprintf(text, text_size, "a duration in s, m or h from %s to %s", minimum, maximum);
 }
 
@@ -189,9 +196,37 @@ const struct schema_scalar schema_duration = {
 	.describe = duration_describe,
 };
 
+static const char *duration_ms_read(const struct schema_field *field, const char *text, void *value)
+{
+	return duration_parse(field, text, 1, value);
+}
+
+static bool duration_ms_format(const struct schema_field *field, const void *value, char *text,
+			       size_t text_size)
+{
+	duration_print(number_fetch(field, value), text, text_size);
+	return number_fetch(field, value) >= field->minimum;
+}
+
+static void duration_ms_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	char minimum[24], maximum[24];
+
+	duration_print(field->minimum, minimum, sizeof(minimum));
+	duration_print(field->maximum, maximum, sizeof(maximum));
+	(void)snprintf(text, text_size, "a duration in ms, s, m or h from %s to %s", minimum,
+		       maximum);
+}
+
+const struct schema_scalar schema_duration_ms = {
+	.parse = duration_ms_read,
+	.format = duration_ms_format,
+	.describe = duration_ms_describe,
+};
+
 static const char *choice_read(const struct schema_field *field, const char *text, void *value)
 {
-	for (size_t i = 0; field->choices[i]; i++) {
+	for (size_t i = field->minimum; field->choices[i]; i++) {
 		if (strcmp(field->choices[i], text) != 0)
 			continue;
 		number_store(field, i, value);
@@ -204,18 +239,18 @@ static bool choice_format(const struct schema_field *field, const void *value, c
 			  size_t text_size)
 {
 	(void)snprintf(text, text_size, "%s", field->choices[number_fetch(field, value)]);
-	return true;
+	return number_fetch(field, value) >= field->minimum;
 }
 
 static void choice_describe(const struct schema_field *field, char *text, size_t text_size)
 {
 	size_t len = 0;
 
-	for (size_t i = 0; field->choices[i] && len < text_size; i++) {
+	for (size_t i = field->minimum; field->choices[i] && len < text_size; i++) {
 		const char *separator = field->choices[i + 1] ? ", " : " or ";
 
 		len += (size_t)snprintf(text + len, text_size - len, "%s%s",
-					i == 0 ? "" : separator, field->choices[i]);
+					i == field->minimum ? "" : separator, field->choices[i]);
 	}
 }
 

@@ -93,9 +93,11 @@ static void help_type(const struct schema_field *field, char *text, size_t text_
 	char type[SCHEMA_TEXT_SIZE];
 
 	if (field->fields && field->list)
-		(void)snprintf(type, sizeof(type), "a list of %zu to %zu mappings%s",
+		(void)snprintf(type, sizeof(type), "a list of %zu to %zu mappings%s%s%s",
 			       field->list->minimum, field->list->maximum,
-			       field->list->has_shorthand ? " or names alone" : "");
+			       field->list->has_shorthand ? " or " : "",
+			       field->list->has_shorthand ? field->fields[0].key : "",
+			       field->list->has_shorthand ? "s alone" : "");
 	else if (field->fields)
 		(void)snprintf(type, sizeof(type), "a mapping");
 	else

@@ -5,63 +5,144 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/affinity.h"
 #include "core/hash.h"
+#include "core/quic_lb.h"
 
-struct daemon_backend *table_spec_backends(const struct config *config, size_t *ret_count)
+/* Of those that would take new connections, is none up? */
+static bool all_are_down(const struct lineup_backend *backends, size_t count)
 {
-	struct daemon_backend *backends;
-	size_t count = 0, slot = 0;
+	for (size_t i = 0; i < count; i++)
+		if (!backends[i].is_down && !backends[i].is_drained &&
+		    !lineup_is_drained_by_file(&backends[i]))
+			return false;
+	return true;
+}
 
-	for (size_t i = 0; i < config->service_count; i++)
-		count += config->services[i].backend_count;
-	backends = calloc(count + 1, sizeof(*backends));
-	if (!backends)
-		return NULL;
-	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_service *service = &config->services[i];
-
-		for (size_t j = 0; j < service->backend_count; j++)
-			backends[slot++] = (struct daemon_backend){
-				.service = service,
-				.config = &service->backends[j],
-			};
-	}
-	*ret_count = count;
-	return backends;
+static uint16_t weight_of(const struct lineup_backend *backend, bool ignores_health)
+{
+	if (backend->is_drained || backend->config->drain || (backend->is_down && !ignores_health))
+		return 0;
+	return backend->config->weight;
 }
 
 /* A backend is known by its name: it may change its address and keep its share. */
-static struct table_backend backend_spec(const struct config_backend *backend)
+static void backends_fill(const struct lineup_backend *backends, size_t count,
+			  struct table_backend *ret_backends)
 {
-	return (struct table_backend){
-		.endpoint = backend->endpoint,
-		.id = XXH3_64bits(backend->name, strlen(backend->name)),
-		.weight = backend->weight,
-	};
-}
+	bool ignores_health = backends->service->health.all_down == CONFIG_ALL_DOWN_KEEP &&
+			      all_are_down(backends, count);
 
-static void services_fill(const struct config *config, struct table_service *services,
-			  struct table_backend *backends)
-{
-	for (size_t i = 0; i < config->service_count; i++) {
-		const struct config_service *service = &config->services[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct config_backend *config = backends[i].config;
 
-		services[i] = (struct table_service){
-			.endpoint = service->endpoint,
-			.is_quic = service->protocol == CONFIG_PROTOCOL_QUIC,
-			.backends = backends,
-			.backend_count = service->backend_count,
+		ret_backends[i] = (struct table_backend){
+			.slot = backends[i].slot,
+			.endpoint = config->endpoint,
+			.id = XXH3_64bits(config->name, strlen(config->name)),
+			.weight = weight_of(&backends[i], ignores_health),
 		};
-		for (size_t j = 0; j < service->backend_count; j++)
-			*backends++ = backend_spec(&service->backends[j]);
 	}
 }
 
-int table_spec_build(const struct config *config, const struct host_link *links,
+/* An id of rotation `any` counts under each configuration of its length. */
+static size_t servers_fill(const struct lineup_backend *backend, struct quic_lb_server *servers)
+{
+	const struct config_service *service = backend->service;
+	size_t count = 0;
+
+	for (size_t i = 0; i < backend->config->server_id_count; i++) {
+		const struct config_server_id *id = &backend->config->server_ids[i];
+
+		for (size_t j = 0; j < service->quic_lb_count; j++) {
+			struct quic_lb_server *server = &servers[count];
+
+			if (!config_server_id_is_of(id, &service->quic_lb[j]))
+				continue;
+			server->rotation = service->quic_lb[j].rotation;
+			server->slot = backend->slot;
+			memcpy(server->id, id->id, sizeof(server->id));
+			count++;
+		}
+	}
+	return count;
+}
+
+static int quic_lb_make(const struct lineup_backend *backends, size_t count,
+			struct quic_lb **ret_quic_lb)
+{
+	const struct config_service *service = backends->service;
+	struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT] = { 0 };
+	struct quic_lb_server *servers;
+	size_t server_count = 0;
+	int err;
+
+	if (service->quic_lb_count == 0)
+		return 0;
+	servers = calloc(count * QUIC_LB_ROTATION_COUNT * QUIC_LB_ROTATION_COUNT, sizeof(*servers));
+	if (!servers)
+		return -ENOMEM;
+	for (size_t i = 0; i < service->quic_lb_count; i++) {
+		configs[service->quic_lb[i].rotation] = service->quic_lb[i].codec;
+		configs[service->quic_lb[i].rotation].present = true;
+	}
+	for (size_t i = 0; i < count; i++)
+		server_count += servers_fill(&backends[i], servers + server_count);
+	err = quic_lb_build(configs, servers, server_count, ret_quic_lb);
+	free(servers);
+	return err;
+}
+
+/* A connection is remembered at least for as long as the file says. */
+static uint16_t idle_ticks(uint32_t idle_timeout_s)
+{
+	_Static_assert(2 * 3600 * 1000 / AFFINITY_TICK_MS <= AFFINITY_AGE_MAX_TICKS,
+		       "the longest idle_timeout fits into the tables' clock");
+	return (uint16_t)((idle_timeout_s * 1000 + AFFINITY_TICK_MS - 1) / AFFINITY_TICK_MS);
+}
+
+/* backends: the service's own, at least one. */
+static int service_fill(const struct lineup_backend *backends, struct table_service *service,
+			struct table_backend *table_backends)
+{
+	const struct config_service *config = backends->service;
+
+	*service = (struct table_service){
+		.slot = backends->service_slot,
+		.endpoint = config->endpoint,
+		.mode = config->mode == CONFIG_MODE_L2 ? TABLE_L2 : TABLE_NAT,
+		.is_quic = config->protocol == CONFIG_PROTOCOL_QUIC,
+		.hash_connection_id = config->hash == CONFIG_HASH_CONNECTION_ID,
+		.discovers = config->discovery == CONFIG_DISCOVERY_YES,
+		.drops_gone = config->on_remove == CONFIG_REMOVE_DROP,
+		.connection_id_len = config->connection_id_len,
+		.idle_ticks = idle_ticks(config->idle_timeout_s),
+		.backends = table_backends,
+		.backend_count = config->backend_count,
+	};
+	backends_fill(backends, config->backend_count, table_backends);
+	return quic_lb_make(backends, config->backend_count, &service->quic_lb);
+}
+
+static int services_fill(const struct lineup *lineup, struct table_service *services,
+			 struct table_backend *table_backends)
+{
+	size_t first = 0;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < lineup->config->service_count; i++) {
+		err = service_fill(&lineup->backends[first], &services[i], table_backends + first);
+		first += lineup->config->services[i].backend_count;
+	}
+	return err;
+}
+
+int table_spec_build(const struct lineup *lineup, const struct host_link *links,
 		     struct table **ret_table)
 {
-	struct table_service *services = calloc(config->service_count, sizeof(*services));
-	struct table_backend *backends = calloc(BACKEND_COUNT_MAX, sizeof(*backends));
+	const struct config *config = lineup->config;
+	struct table_service *services = calloc(config->service_count + 1, sizeof(*services));
+	struct table_backend *backends = calloc(lineup->backend_count + 1, sizeof(*backends));
 	struct table_port ports[PORT_COUNT_MAX];
 	struct table_spec spec = {
 		.ports = ports,
@@ -69,18 +150,17 @@ int table_spec_build(const struct config *config, const struct host_link *links,
 		.services = services,
 		.service_count = config->service_count,
 	};
-	int err = -ENOMEM;
+	int err = services && backends ? services_fill(lineup, services, backends) : -ENOMEM;
 
-	if (!services || !backends)
-		goto out;
-	services_fill(config, services, backends);
 	for (size_t i = 0; i < config->interface_count; i++) {
 		memcpy(ports[i].mac, links[i].mac, sizeof(ports[i].mac));
 		ports[i].mtu = links[i].mtu;
 	}
 	memcpy(spec.hash_key, config->hash_key, sizeof(spec.hash_key));
-	err = table_build(&spec, ret_table);
-out:
+	if (!err)
+		err = table_build(&spec, ret_table);
+	for (size_t i = 0; err && services && i < config->service_count; i++)
+		quic_lb_free(services[i].quic_lb);
 	free(services);
 	free(backends);
 	return err;

@@ -1,0 +1,230 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# reload_test.sh - the configuration changes while ringwayd forwards: what it takes
+# over, what it refuses, what drains, and that no datagram is lost by it.
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+load=$BUILD/ringway-load
+reloads=50
+[[ -z ${QUICK:-} ]] || reloads=15
+topology_up 3
+config=$topology_dir/ringway.yaml
+
+# configure BACKEND[:WEIGHT]...: the file with those backends of service web.
+configure() {
+	local i
+
+	topology_config "$config" udp
+	sed -i '/^ *- name: backend/,$d' "$config"
+	for i in "$@"; do
+		cat >>"$config" <<-END
+			      - name: backend${i%:*}
+			        addresses: [10.0.${i%:*}.2, "2001:db8:${i%:*}::2"]
+			        port: $backend_port
+			        weight: ${i#*:}
+		END
+	done
+}
+
+status() {
+	ringwayctl status --json >"$topology_dir/status.json"
+	json "$topology_dir/status.json" "d['$1']"
+}
+
+# backend NAME MEMBER
+backend() {
+	ringwayctl backends --json >"$topology_dir/backends.json"
+	json "$topology_dir/backends.json" "[b['$2'] for b in d if b['backend'] == '$1']"
+}
+
+# reload_refused NAME PATTERN...: and nothing has changed.
+reload_refused() {
+	local name=$1 before pattern
+
+	before=$(status generation)
+	if ringwayctl reload >"$topology_dir/reload.log" 2>&1; then
+		fail "$name: not refused"
+	fi
+	for pattern in "${@:2}" 'nothing has changed'; do
+		grep -qE "$pattern" "$topology_dir/reload.log" ||
+			fail "$name: nothing like \"$pattern\" in $(<"$topology_dir/reload.log")"
+	done
+	check_equal "$name: generation" "$before" "$(status generation)"
+}
+
+# shares FLOWS: datagrams that each backend got of one from each of so many flows.
+shares() {
+	local before after i
+
+	before=$(backend_outs)
+	run_in client "$load" send --interface=wan --to=$service_ipv4:$service_port --kind=udp \
+		--flows="$1" --count="$1" --rate=20000 --from="198.51.100.2:$first_port" \
+		--json >"$topology_dir/sent.json" 2>"$topology_dir/sent.err"
+	first_port=$((first_port + $1))
+	stats_at_rest "$topology_dir/stats.json"
+	after=$(backend_outs)
+	python3 -c 'import json, sys
+before, after = (json.loads(a) for a in sys.argv[1:])
+print(" ".join(f"{name}:{after[name] - before.get(name, 0)}" for name in sorted(after)))' \
+		"$before" "$after"
+}
+first_port=10000
+
+backend_outs() {
+	ringwayctl backends --json >"$topology_dir/backends.json"
+	json "$topology_dir/backends.json" \
+		'__import__("json").dumps({b["backend"]: b["out"]["datagrams"] for b in d})'
+}
+
+configure 1:1 2:1
+start_ringwayd "$config"
+for i in 1 2 3; do
+	start_echo "backend$i"
+done
+check_equal 'first generation' 1 "$(status generation)"
+check_equal 'slots' '[0] [1]' "$(backend backend1 slot) $(backend backend2 slot)"
+echo_flows $service_ipv4 4 5
+
+# A backend is added, another removed: names keep their slots, and all are reached.
+configure 3:1 2:1
+ringwayctl reload
+check_equal 'generation after ringwayctl reload' 2 "$(status generation)"
+check_equal 'slots' '[1] [2]' "$(backend backend2 slot) $(backend backend3 slot)"
+check_equal 'resolved' 2 "$(status backends_resolved)"
+check_equal 'backend1 is gone' '[]' "$(backend backend1 slot)"
+read -r two three < <(shares 500)
+((${two#*:} > 100 && ${three#*:} > 100)) || fail "shares: $two $three"
+echo_flows $service_ipv4 4 5
+echo_flows $service_ipv6 4 5
+configure 1:1 2:1 3:1
+ringwayctl reload
+check_equal 'backend1 is back in its slot' '[0]' "$(backend backend1 slot)"
+
+# The same by SIGHUP; weights.
+configure 1:0 2:1 3:0
+kill -HUP "$ringwayd_pid"
+wait_for 5 'the reload by SIGHUP' grep -q 'reloaded .*generation 4' "$topology_dir/ringwayd.log"
+check_equal 'only backend2 has a weight' 'backend1:0 backend2:500 backend3:0' "$(shares 500)"
+check_equal 'state of weight 0' "['drained'] ['file']" \
+	"$(backend backend1 state) $(backend backend1 drained_by)"
+! ringwayctl undrain web/backend1 2>"$topology_dir/undrain.log" || fail 'undrained the file'
+grep -q 'configuration file drains it' "$topology_dir/undrain.log" || fail 'undrain does not say why'
+
+# Draining by command lasts over reloads.
+configure 1:1 2:1
+ringwayctl reload
+ringwayctl drain web/backend1
+check_equal 'drained' 'backend1:0 backend2:500' "$(shares 500)"
+ringwayctl reload
+check_equal 'drained after a reload' 'backend1:0 backend2:500' "$(shares 500)"
+check_equal 'state' "['drained'] ['command']" \
+	"$(backend backend1 state) $(backend backend1 drained_by)"
+ringwayctl undrain web/backend1
+read -r one two < <(shares 500)
+((${one#*:} > 100 && ${two#*:} > 100)) || fail "shares after undrain: $one $two"
+ringwayctl flush web/backend1
+for command in drain undrain flush; do
+	! ringwayctl $command web/nobody 2>"$topology_dir/nobody.log" || fail "$command of nobody"
+	grep -q 'no backend "web/nobody"' "$topology_dir/nobody.log" || fail "$command of nobody"
+done
+
+# A service is added, then removed.
+sed 's/name: web/name: more/; s/port: 443$/port: 444/; s/port: 4433/port: 4434/; 1,/^services:/d' \
+	"$config" >"$topology_dir/more.yaml"
+cat "$topology_dir/more.yaml" >>"$config"
+ringwayctl reload
+check_equal 'services' 2 "$(status services)"
+for i in 1 2; do
+	start "backend$i" "$topology_dir/more$i.log" python3 "$tests_dir/peer.py" udp-server 4434
+	wait_for 10 "the second echo server on backend$i" udp_is_bound "backend$i" 4434 udp6
+done
+run_in client python3 "$tests_dir/peer.py" udp-client $service_ipv4 444 4 5
+echo_flows $service_ipv4 4 5
+before=$(status generation)
+configure 1:1 2:1
+ringwayctl reload
+check_equal 'services' 1 "$(status services)"
+check_equal 'one generation a reload' $((before + 1)) "$(status generation)"
+ringwayctl stats --json >"$topology_dir/before.json"
+run_in client "$load" send --interface=wan --to=$service_ipv4:444 --count=10 --rate=1000 --json \
+	>/dev/null 2>&1
+ringwayctl stats --json >"$topology_dir/after.json"
+check_equal 'traffic of a removed service goes to the kernel' 10 \
+	$(($(json "$topology_dir/after.json" 'd["xdp"]["xdp_pass_not_ours"]') - \
+		$(json "$topology_dir/before.json" 'd["xdp"]["xdp_pass_not_ours"]')))
+
+# What is refused.
+cp "$config" "$topology_dir/good.yaml"
+sed -i 's/port: 443$/port: 99999/; s/weight: 1/weight: heavy/' "$config"
+reload_refused 'a bad file' 'ringway.yaml:[0-9]+: port: "99999"' \
+	'ringway.yaml:[0-9]+: weight: "heavy"'
+kill -HUP "$ringwayd_pid"
+wait_for 5 'the refusal of SIGHUP' grep -q 'error: the reload is refused' "$topology_dir/ringwayd.log"
+grep -q 'error: .*ringway.yaml:[0-9]*: port: "99999"' "$topology_dir/ringwayd.log" ||
+	fail 'SIGHUP does not log the mistakes'
+rm "$config"
+reload_refused 'no file' 'cannot read the file: No such file'
+sed '/name: lan3/d; s/ringway\.sock/other.sock/' "$topology_dir/good.yaml" >"$config"
+printf 'queues: 1\ncpus: [0]\nlimits: { connections: 5000 }\n' >>"$config"
+reload_refused 'what is fixed' 'interfaces cannot change' 'queues cannot' 'cpus cannot' \
+	'control_socket cannot' 'limits cannot'
+cp "$topology_dir/good.yaml" "$config"
+echo_flows $service_ipv4 4 5
+
+# Reloads under load: every datagram arrives. The sinks take them before the echo
+# servers would; those of a backend that has been removed still count.
+for i in 1 2 3; do
+	start "backend$i" "$topology_dir/sink$i.json" "$load" sink --json --interface=lan --port=$backend_port
+	sinks[i]=$started_pid
+	wait_for 10 "the sink on backend$i" grep -q '^counting on' "$topology_dir/sink$i.json"
+done
+
+# load_result LOG KEY: of the JSON behind what it said at its start.
+load_result() {
+	python3 -c 'import json, sys
+log = open(sys.argv[1]).read()
+print(json.JSONDecoder().raw_decode(log[log.index("{"):])[0][sys.argv[2]])' "$@"
+}
+
+refused_by_ring() {
+	run_in client ethtool -S wan | awk '/xmit_errors:/ { sum += $2 } END { print sum + 0 }'
+}
+stats_at_rest "$topology_dir/before.json"
+refused=$(refused_by_ring)
+start client "$topology_dir/sent.json" "$load" send --json --interface=wan \
+	--to=$service_ipv4:$service_port --flows=1000 --rate=2000 --seconds=60 --count=1000000
+sender=$started_pid
+before=$(status generation)
+for ((i = 1; i <= reloads; i++)); do
+	case $((i % 5)) in
+	0) configure 1:1 2:1 ;;
+	1) configure 3:1 2:1 1:1 ;;
+	2) configure 3:2 ;;
+	3) configure 2:3 3:1 1:2 ;;
+	4) configure 1:1 ;;
+	esac
+	if ((i % 2)); then
+		ringwayctl reload >/dev/null
+	else
+		kill -HUP "$ringwayd_pid"
+	fi
+	sleep 0.2
+done
+check_equal 'generations' $((before + reloads)) "$(status generation)"
+stop "$sender"
+stats_at_rest "$topology_dir/stats.json"
+for i in 1 2 3; do
+	stop "${sinks[i]}"
+done
+sent=$(($(load_result "$topology_dir/sent.json" sent) - $(refused_by_ring) + refused))
+received=0
+for i in 1 2 3; do
+	got=$(load_result "$topology_dir/sink$i.json" received)
+	echo "backend$i: $got"
+	((got > 0)) || fail "nothing reached backend$i"
+	received=$((received + got))
+done
+check_equal "every datagram of $sent, over $reloads reloads" "$sent" "$received"
+check_conservation "$topology_dir/stats.json"
+stop_ringwayd || fail "exit status $? after SIGTERM"
