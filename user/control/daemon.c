@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -361,14 +362,21 @@ static int services_set(struct daemon *daemon, char *error)
 	return 0;
 }
 
-/* What stays is needed: CAP_NET_ADMIN to ask for neighbours, CAP_BPF to change
+/* Nor can they come back, through a file with capabilities or another user. What
+ * stays is needed: CAP_NET_ADMIN to ask for neighbours, CAP_BPF to change
  * the maps on kernels before 5.19. Threads started from here on inherit it. */
 static int privileges_drop(char *error)
 {
-	capng_clear(CAPNG_SELECT_CAPS);
+	/* Without it (under the unit) the bounding set is the supervisor's to narrow. */
+	const bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return fail(-errno, error, ERROR_SIZE, "cannot forgo new privileges: %s",
+			    strerror(errno));
+	capng_clear(CAPNG_SELECT_BOTH);
 	if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_BPF,
 			  -1) ||
-	    capng_apply(CAPNG_SELECT_CAPS))
+	    capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS))
 		return fail(-EPERM, error, ERROR_SIZE, "cannot drop privileges: %s",
 			    strerror(errno));
 	return 0;
