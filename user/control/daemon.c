@@ -628,6 +628,15 @@ static void report_print(const struct daemon *daemon)
 	json_decref(report);
 }
 
+/* The engine has said why. */
+static bool replay_has_failed(const struct daemon *daemon)
+{
+	struct io_stats stats;
+
+	daemon->engine->stats(daemon->ios[0], &stats);
+	return stats.failed;
+}
+
 int daemon_run(struct daemon *daemon)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -649,8 +658,11 @@ int daemon_run(struct daemon *daemon)
 			 daemon->config->service_count, daemon->backend_count);
 		err = events_serve(daemon, epoll, fds);
 	}
-	if (!daemon->attach)
+	if (!daemon->attach) {
 		report_print(daemon);
+		if (!err && replay_has_failed(daemon))
+			err = -EIO;
+	}
 	close(fds[EVENT_TICK]);
 	close(fds[EVENT_SIGNAL]);
 	close(epoll);
