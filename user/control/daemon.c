@@ -23,6 +23,11 @@
 #define ERROR_SIZE 512
 #define NO_PORT	   UINT8_MAX
 
+/* Seconds in which nobody has answered for a backend's next hop, after which it is
+ * said; and how many such messages there are in one second, should a switch fail. */
+#define SILENT_TICKS	    5
+#define SILENT_MESSAGES_MAX 8
+
 /* How often the end of a replay is looked for. */
 #define REPLAY_POLL_MS 10
 
@@ -67,6 +72,48 @@ static void next_hop_log(const struct daemon_backend *backend, enum family famil
 	}
 }
 
+static void silence_end(struct daemon *daemon, struct daemon_backend *backend, enum family family)
+{
+	char addr[ADDRESS_TEXT_SIZE];
+
+	if (backend->silent_ticks[family] > SILENT_TICKS &&
+	    daemon->silence_count++ < SILENT_MESSAGES_MAX)
+		log_info("backend %s/%s: the next hop to %s answers", backend->service->name,
+			 backend->config->name,
+			 address_format(backend->config->endpoint.addr[family], addr));
+	backend->silent_ticks[family] = 0;
+}
+
+static void silence_tick(struct daemon *daemon, struct daemon_backend *backend, enum family family)
+{
+	const struct next_hop *hop = &backend->next_hop[family];
+	char addr[ADDRESS_TEXT_SIZE], gateway[ADDRESS_TEXT_SIZE];
+
+	/* Said already, or there is nobody to ask for. */
+	if (backend->silent_ticks[family] > SILENT_TICKS || hop->state != NEXT_HOP_UNRESOLVED ||
+	    port_of(daemon, hop->ifindex) == NO_PORT)
+		return;
+	if (++backend->silent_ticks[family] > SILENT_TICKS &&
+	    daemon->silence_count++ < SILENT_MESSAGES_MAX)
+		log_warn("backend %s/%s: %s does not answer, which is the next hop to %s; it gets "
+			 "nothing until it does",
+			 backend->service->name, backend->config->name,
+			 address_format(hop->gateway, gateway),
+			 address_format(backend->config->endpoint.addr[family], addr));
+}
+
+static void silences_tick(struct daemon *daemon)
+{
+	for (size_t slot = 0; slot < daemon->backend_count; slot++)
+		for (enum family family = 0; family < FAMILY_COUNT; family++)
+			if (daemon->backends[slot].config->endpoint.present[family])
+				silence_tick(daemon, &daemon->backends[slot], family);
+	if (daemon->silence_count > SILENT_MESSAGES_MAX)
+		log_warn("%u more backends fell silent or answer again: see `ringwayctl backends`",
+			 daemon->silence_count - SILENT_MESSAGES_MAX);
+	daemon->silence_count = 0;
+}
+
 static void return_rule_set(struct daemon *daemon, uint16_t slot, enum family family, uint8_t port)
 {
 	const struct daemon_backend *backend = &daemon->backends[slot];
@@ -103,6 +150,8 @@ static void next_hop_changed(void *arg, uint32_t id, const struct next_hop *hop)
 	table_next_hop_set(daemon->table.table, slot, family, port, is_usable ? hop->mac : NULL);
 	return_rule_set(daemon, slot, family, port);
 	next_hop_log(&daemon->backends[slot], family, port);
+	if (hop->state == NEXT_HOP_RESOLVED)
+		silence_end(daemon, &daemon->backends[slot], family);
 }
 
 static int next_hops_start(struct daemon *daemon, char *error)
@@ -544,6 +593,7 @@ static int event_serve(struct daemon *daemon, enum event event, int fd)
 		if (read(fd, &expirations, sizeof(expirations)) < 0)
 			break;
 		next_hops_tick(daemon->hops);
+		silences_tick(daemon);
 		control_socket_tick(daemon->control);
 		err = link_watch_tick(daemon->link_watch, error, sizeof(error));
 		break;

@@ -19,6 +19,7 @@ struct daemon_backend {
 	const struct config_service *service;
 	const struct config_backend *config;
 	struct next_hop next_hop[FAMILY_COUNT]; /* as last reported */
+	uint8_t silent_ticks[FAMILY_COUNT];	/* that a MAC address has been asked for */
 };
 
 struct daemon {
@@ -32,6 +33,7 @@ struct daemon {
 	struct table_ref table;
 	struct daemon_backend *backends; /* by slot */
 	size_t backend_count;
+	uint32_t silence_count; /* messages on silent backends since the last tick */
 	struct io *ios[WORKER_COUNT_MAX];
 	struct worker *workers[WORKER_COUNT_MAX];
 	uint32_t worker_count;
