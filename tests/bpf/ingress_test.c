@@ -27,6 +27,8 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <cap-ng.h>
+#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <xdp/xsk.h>
 
@@ -1145,28 +1147,57 @@ static void refusals_say_what_to_do(void **state)
 	attach_close(attach);
 }
 
+static int all_dropped(void)
+{
+	return setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534);
+}
+
+static int perfmon_dropped(void)
+{
+	return capng_get_caps_process() ||
+	       capng_updatev(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_PERFMON,
+			     CAP_SYS_ADMIN, -1) ||
+	       capng_apply(CAPNG_SELECT_CAPS);
+}
+
 /* In a child, as rights do not come back. */
 static void without_rights(void **state)
 {
-	struct attach *attach = NULL;
-	char error[ERROR_SIZE] = "";
-	int status;
-	pid_t pid;
+	static const struct {
+		const char *name;
+		int (*drop)(void);
+		int err;
+		const char *sentence; /* a part of it */
+	} cases[] = {
+		{ "none at all", all_dropped, -EPERM, "not permitted; run as root, or with" },
+		{ "all but CAP_PERFMON", perfmon_dropped, -EACCES, "CAP_PERFMON is missing" },
+	};
 
 	(void)state;
-	(void)fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
-			_exit(2);
-		if (attach_open(&attach, error, sizeof(error)) != -EPERM || attach)
-			_exit(3);
-		_exit(strstr(error, "CAP_BPF and CAP_NET_ADMIN") ? 0 : 4);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct attach *attach = NULL;
+		char error[ERROR_SIZE] = "";
+		int status;
+		pid_t pid;
+
+		print_message("case: %s\n", cases[i].name);
+		(void)fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			if (cases[i].drop())
+				_exit(2);
+			if (attach_open(&attach, error, sizeof(error)) != cases[i].err || attach)
+				_exit(3);
+			if (!strstr(error, cases[i].sentence) ||
+			    !strstr(error, "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN"))
+				_exit(4);
+			_exit(strstr(error, "RLIMIT") ? 5 : 0);
+		}
+		assert_true(pid > 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
 	}
-	assert_true(pid > 0);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 int main(void)

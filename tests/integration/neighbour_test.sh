@@ -41,6 +41,19 @@ run_in backend1 ip link set lan up
 topology_default_route backend1 lan 10.0.1 2001:db8:1:
 both_families 'the link down and up'
 
+# A backend that does not answer is said once, and that it does again.
+logged() {
+	grep -q "$1" "$topology_dir/ringwayd.log"
+}
+run_in backend1 ip link set lan arp off
+run_in forwarder ip neighbour flush dev lan1
+wait_for 20 'a warning of the silent backend' logged '10.0.1.2 does not answer'
+sleep 2
+check_equal 'warnings' 1 "$(grep -c '10.0.1.2 does not answer' "$topology_dir/ringwayd.log")"
+run_in backend1 ip link set lan arp on
+wait_for 20 'the backend to be back' logged 'the next hop to 10.0.1.2 answers'
+both_families 'a backend that fell silent'
+
 # XDP finds the route to the client but no MAC address: it drops, and the control
 # thread asks, so that a later datagram passes. The client itself is not to ask
 # first, which would teach the forwarder.

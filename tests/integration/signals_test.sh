@@ -15,6 +15,14 @@ for signal in TERM INT; do
 	[[ -S $topology_dir/ringway.sock ]] || fail 'no control socket'
 	check_equal 'mode of the control socket' 600 "$(stat -c %a "$topology_dir/ringway.sock")"
 
+	# CAP_NET_ADMIN and CAP_BPF, for every thread and for ever.
+	status=$(cat "/proc/$ringwayd_pid/task/"*/status)
+	for set in CapPrm:0000008000001000 CapEff:0000008000001000 CapBnd:0000000000000000; do
+		check_equal "${set%:*}" "${set#*:}" \
+			"$(sed -n "s/^${set%:*}:\t//p" <<<"$status" | sort -u)"
+	done
+	check_equal 'NoNewPrivs' 1 "$(sed -n 's/^NoNewPrivs:\t//p' <<<"$status" | sort -u)"
+
 	stop_ringwayd $signal || fail "exit status $? after SIG$signal"
 	for interface in wan lan1 lan2; do
 		! xdp_is_attached $interface || fail "XDP left on $interface after SIG$signal"

@@ -623,6 +623,35 @@ static void without_metadata_and_not_ours(void **state)
 	assert_int_equal(stats.dropped[DROP_NOT_OURS], 1);
 }
 
+/* XDP needs the route only, to let it through. */
+static void without_metadata_and_unresolved(void **state)
+{
+	struct datagram d = to_client(false, BACKEND_DNS);
+	uint8_t frame[DATAGRAM_SIZE_MAX];
+	struct packet packet;
+
+	(void)state;
+	table_next_hop_set(table, BACKEND_DNS, FAMILY_IPV4, PORT_BACKENDS, NULL);
+	packet = packet_of(frame, datagram_build(&d, frame), FRAME_UNCLASSIFIED, 0);
+	packet.rx_port = PORT_BACKENDS;
+	assert_int_equal(forward(&packet, 1), 1);
+	assert_int_equal(packet.tx_port, PORT_CLIENTS);
+}
+
+static void without_metadata_and_two_ports_with_one_address(void **state)
+{
+	struct datagram d = to_client(false, BACKEND_DNS);
+	uint8_t frame[DATAGRAM_SIZE_MAX];
+	struct packet packet;
+
+	(void)state;
+	memcpy(table->ports[PORT_BACKENDS].mac, table->ports[PORT_CLIENTS].mac, 6);
+	packet = packet_of(frame, datagram_build(&d, frame), FRAME_UNCLASSIFIED, 0);
+	packet.rx_port = PORT_BACKENDS;
+	assert_int_equal(forward(&packet, 1), 0);
+	assert_int_equal(stats.dropped[DROP_NO_NEIGHBOUR], 1);
+}
+
 /* Only MAC addresses change, and what the sender left for its card to sum. */
 static void l2_changes_mac_addresses_only(void **state)
 {
@@ -766,6 +795,8 @@ int main(void)
 		TEST(without_metadata_and_not_ours),
 		TEST(l2_changes_mac_addresses_only),
 		TEST(without_metadata_and_a_source_of_ours),
+		TEST(without_metadata_and_unresolved),
+		TEST(without_metadata_and_two_ports_with_one_address),
 		TEST(a_table_refuses),
 	};
 

@@ -4,7 +4,9 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <cap-ng.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +18,11 @@
 #include "util/number.h"
 
 #define KERNEL_OLDEST "5.15"
+
+/* Of the whole daemon: it will need them all, not only the one that is missing here. */
+#define RIGHTS                                                                        \
+	"run as root, or with the capabilities CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, " \
+	"CAP_NET_RAW and CAP_IPC_LOCK"
 
 /* Links of the whole system that a search for the owner of one may look at. */
 #define LINK_COUNT_MAX 4096
@@ -49,17 +56,28 @@ static int libbpf_keep(enum libbpf_print_level level, const char *format, va_lis
 	return 0;
 }
 
+/* Without it the verifier refuses what the program does, with EACCES, as it refuses a
+ * program that it does not understand. */
+static bool may_compare_pointers(void)
+{
+	if (capng_get_caps_process())
+		return true;
+	return capng_have_capability(CAPNG_EFFECTIVE, CAP_PERFMON) ||
+	       capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN);
+}
+
 static int load_failed(int err, char *error, size_t error_size)
 {
 	const char *said = libbpf_text[0] ? libbpf_text : "nothing more is known";
 	struct utsname host;
 
-	/* The verifier, too, refuses with EACCES or EINVAL: not for lack of rights. */
+	/* libbpf would speak of RLIMIT_MEMLOCK then. */
 	if (err == -EPERM)
+		return fail(err, error, error_size, "cannot load the XDP program: %s; " RIGHTS,
+			    strerror(-err));
+	if (err == -EACCES && !may_compare_pointers())
 		return fail(err, error, error_size,
-			    "cannot load the XDP program: %s (%s); run as root, or with the "
-			    "capabilities CAP_BPF and CAP_NET_ADMIN",
-			    strerror(-err), said);
+			    "cannot load the XDP program: CAP_PERFMON is missing; " RIGHTS);
 	if (uname(&host))
 		strcpy(host.release, "unknown");
 	return fail(err, error, error_size,
@@ -191,10 +209,8 @@ static int port_failed(int err, uint32_t ifindex, const char *ifname, bool gener
 	case -EBUSY:
 	case -EEXIST: return port_occupied(err, ifindex, ifname, error, error_size);
 	case -EPERM:
-		return fail(err, error, error_size,
-			    "cannot attach XDP to %s: %s; run as root, or with the capabilities "
-			    "CAP_BPF and CAP_NET_ADMIN",
-			    ifname, strerror(-err));
+		return fail(err, error, error_size, "cannot attach XDP to %s: %s; " RIGHTS, ifname,
+			    strerror(-err));
 	case -EOPNOTSUPP:
 		return fail(err, error, error_size,
 			    "cannot attach XDP to %s: its driver has no %s XDP%s", ifname,

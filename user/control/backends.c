@@ -14,6 +14,11 @@
 
 #define SETTLE_MS 250
 
+/* Seconds in which nobody has answered for a backend's next hop, after which it is
+ * said; and how many such messages there are in one second, should a switch fail. */
+#define SILENT_TICKS	    5
+#define SILENT_MESSAGES_MAX 8
+
 static void next_hop_log(const struct daemon *daemon, const struct lineup_backend *backend,
 			 enum family family)
 {
@@ -44,6 +49,50 @@ static void next_hop_log(const struct daemon *daemon, const struct lineup_backen
 				  hop->state == NEXT_HOP_RESOLVED ? "resolved" : "being asked for");
 		break;
 	}
+}
+
+static void silence_end(struct daemon *daemon, struct lineup_backend *backend, enum family family)
+{
+	char addr[ADDRESS_TEXT_SIZE];
+
+	if (backend->silent_ticks[family] > SILENT_TICKS &&
+	    daemon->silence_count++ < SILENT_MESSAGES_MAX)
+		log_info("backend %s/%s: the next hop to %s answers", backend->service->name,
+			 backend->config->name,
+			 address_format(backend->config->endpoint.addr[family], addr));
+	backend->silent_ticks[family] = 0;
+}
+
+static void silence_tick(struct daemon *daemon, struct lineup_backend *backend, enum family family)
+{
+	const struct next_hop *hop = &backend->next_hop[family];
+	char addr[ADDRESS_TEXT_SIZE], gateway[ADDRESS_TEXT_SIZE];
+
+	/* Said already, or there is nobody to ask for. */
+	if (backend->silent_ticks[family] > SILENT_TICKS || hop->state != NEXT_HOP_UNRESOLVED ||
+	    rules_port(daemon, hop) == RULES_NO_PORT)
+		return;
+	if (++backend->silent_ticks[family] > SILENT_TICKS &&
+	    daemon->silence_count++ < SILENT_MESSAGES_MAX)
+		log_warn("backend %s/%s: %s does not answer, which is the next hop to %s; it gets "
+			 "nothing until it does",
+			 backend->service->name, backend->config->name,
+			 address_format(hop->gateway, gateway),
+			 address_format(backend->config->endpoint.addr[family], addr));
+}
+
+static void silences_tick(struct daemon *daemon)
+{
+	struct lineup *lineup = daemon->lineup;
+
+	for (size_t i = 0; i < lineup->backend_count; i++)
+		for (enum family family = 0; family < FAMILY_COUNT; family++)
+			if (lineup->backends[i].is_watched[family])
+				silence_tick(daemon, &lineup->backends[i], family);
+	if (daemon->silence_count > SILENT_MESSAGES_MAX)
+		log_warn("%u more backends fell silent or answer again: see `ringwayctl backends`",
+			 daemon->silence_count - SILENT_MESSAGES_MAX);
+	daemon->silence_count = 0;
 }
 
 static void table_follow(const struct daemon *daemon, const struct lineup_backend *backend,
@@ -78,6 +127,8 @@ static void next_hop_changed(void *arg, uint32_t id, const struct next_hop *hop)
 		now->next_hop[family] = *hop;
 		table_follow(daemon, now, family, daemon->table.table);
 		rules_return_set(daemon, now, family);
+		if (hop->state == NEXT_HOP_RESOLVED)
+			silence_end(daemon, now, family);
 	}
 	if (now || next)
 		next_hop_log(daemon, now ? now : next, family);
@@ -207,6 +258,7 @@ void backends_tick(struct daemon *daemon)
 {
 	bool gone[BACKEND_COUNT_MAX];
 
+	silences_tick(daemon);
 	if (daemon->is_table_stale)
 		(void)backends_rebuild(daemon); /* if that fails, the next tick tries again */
 	if (slots_expired(daemon->lineup->backend_slots, clock_ns() / 1000000000u, gone)) {

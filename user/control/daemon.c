@@ -127,6 +127,7 @@ enum event {
 	EVENT_TICK,
 	EVENT_NEXT_HOPS,
 	EVENT_LINKS,
+	EVENT_HEALTH,
 	EVENT_WANTED,
 	EVENT_CONTROL,
 	EVENT_COUNT,
@@ -151,6 +152,7 @@ static int event_serve(struct daemon *daemon, enum event event, int fd)
 		break;
 	case EVENT_NEXT_HOPS: next_hops_read(daemon->hops); break;
 	case EVENT_LINKS: err = link_watch_read(daemon->link_watch, error, sizeof(error)); break;
+	case EVENT_HEALTH: health_serve(daemon->health, clock_ns()); break;
 	case EVENT_WANTED: attach_wanted_drain(daemon->attach, neighbour_solicit, daemon); break;
 	case EVENT_CONTROL: control_socket_serve(daemon->control); break;
 	default: break;
@@ -256,13 +258,14 @@ static bool replay_has_failed(const struct daemon *daemon)
 int daemon_run(struct daemon *daemon)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int fds[EVENT_COUNT] = { signals_open(), -1, -1, -1, -1, -1 };
+	int fds[EVENT_COUNT] = { signals_open(), -1, -1, -1, -1, -1, -1 };
 	int err;
 
 	if (daemon->attach) {
 		fds[EVENT_TICK] = ticks_open();
 		fds[EVENT_NEXT_HOPS] = next_hops_fd(daemon->hops);
 		fds[EVENT_LINKS] = link_watch_fd(daemon->link_watch);
+		fds[EVENT_HEALTH] = health_fd(daemon->health);
 		fds[EVENT_WANTED] = attach_wanted_fd(daemon->attach);
 		fds[EVENT_CONTROL] = control_socket_fd(daemon->control);
 	}
@@ -299,6 +302,7 @@ void daemon_stop(struct daemon *daemon)
 		daemon->engine->close(daemon->ios[i]);
 	next_hops_close(daemon->hops);
 	link_watch_close(daemon->link_watch);
+	health_close(daemon->health);
 	router_free(daemon->router);
 	table_free(daemon->table.table);
 	lineup_free(daemon->lineup);

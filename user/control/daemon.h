@@ -10,6 +10,7 @@
 #include "control/config.h"
 #include "control/connections.h"
 #include "control/control_socket.h"
+#include "control/health.h"
 #include "control/host.h"
 #include "control/lineup.h"
 #include "control/link_watch.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct attach *attach;			/* NULL: an engine without XDP */
 	struct next_hops *hops;			/* likewise */
 	struct link_watch *link_watch;		/* likewise */
+	struct health *health;			/* likewise */
 	struct lineup *lineup;			/* in force */
 	struct lineup *next_lineup;		/* during a reload; otherwise NULL */
 	struct table_ref table;			/* of the lineup in force */

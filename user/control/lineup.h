@@ -25,6 +25,7 @@ struct lineup_backend {
 	/* As last reported; ids of next_hops_watch() are lineup_watch_id(). */
 	bool is_watched[FAMILY_COUNT];
 	struct next_hop next_hop[FAMILY_COUNT];
+	uint8_t silent_ticks[FAMILY_COUNT]; /* that its MAC address has been asked for */
 };
 
 struct lineup {

@@ -7,6 +7,7 @@
 
 #include "control/backends.h"
 #include "control/connections.h"
+#include "control/probes.h"
 #include "control/rules.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -89,6 +90,7 @@ static void lineup_publish(struct daemon *daemon, struct table *table)
 	daemon->is_table_stale = false;
 	rules_after(daemon, before, now);
 	backends_unwatch(daemon, before, now);
+	probes_follow(daemon, before);
 	lineup_free(before);
 }
 

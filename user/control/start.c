@@ -11,6 +11,7 @@
 
 #include "control/answer.h"
 #include "control/backends.h"
+#include "control/probes.h"
 #include "control/rules.h"
 #include "util/log.h"
 #include "util/number.h"
@@ -202,6 +203,10 @@ int start_forwarding(struct daemon *daemon, const struct daemon_options *options
 		err = privileges_drop(error);
 	if (!err)
 		err = workers_start(daemon, error);
+	if (!err)
+		err = probes_open(daemon, error);
+	if (!err)
+		probes_follow(daemon, NULL);
 	/* Last: from here on traffic is ours. */
 	if (!err)
 		err = rules_services_set(daemon, daemon->lineup, error);

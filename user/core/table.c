@@ -266,15 +266,20 @@ void table_client_next_hop_set(struct table *table, uint8_t port, const uint8_t 
 }
 
 /* Where XDP ran but could not attach metadata, the frame bears the MAC address of
- * the port it is to leave by. Elsewhere all clients have one next hop. */
+ * the port it is to leave by; two ports with one address cannot be told apart, and
+ * the wrong one is worse than none. Elsewhere all clients have one next hop. */
 static int return_resolve(const struct table *table, struct packet *packet, struct wire_eth *eth)
 {
+	uint32_t found = 0;
+
 	for (uint32_t i = 0; i < table->port_count; i++) {
 		if (memcmp(eth->src, table->ports[i].mac, 6) == 0) {
 			packet->tx_port = (uint8_t)i;
-			return 0;
+			found++;
 		}
 	}
+	if (found == 1)
+		return 0;
 	if (!table->client_next_hop)
 		return -1 - DROP_NO_NEIGHBOUR;
 	packet->tx_port = next_hop_port(table->client_next_hop);
@@ -288,7 +293,8 @@ static int return_classify(const struct table *table, struct packet *packet,
 	uint64_t next_hop =
 		target_next_hop(table_target(table, packet->slot, udp_view_family(view)));
 
-	if (!next_hop || next_hop_port(next_hop) != packet->rx_port)
+	/* While it is not resolved, XDP alone knows by which port the backend is reached. */
+	if (next_hop && next_hop_port(next_hop) != packet->rx_port)
 		return -1 - DROP_RETURN_SPOOFED;
 	return return_resolve(table, packet, view->eth);
 }

@@ -70,6 +70,7 @@ struct io_port_stats {
 struct io_stats {
 	uint64_t frames, free, held;
 	uint64_t rx_calls, rx_empty, waits;
+	bool failed; /* a replay: what was sent is not all in the file */
 	uint32_t port_count;
 	struct io_port_stats ports[PORT_COUNT_MAX];
 };

@@ -100,6 +100,19 @@ static size_t replay_rx(struct io *io, struct packet *packets, size_t max)
 	return received;
 }
 
+/* false, and said once, when the file cannot be written any more. */
+static bool out_is_whole(struct io *io, bool flush)
+{
+	bool failed = (flush && pcap_dump_flush(io->out)) || ferror(pcap_dump_file(io->out));
+
+	if (failed && !__atomic_load_n(&io->stats.failed, __ATOMIC_RELAXED)) {
+		__atomic_store_n(&io->stats.failed, true, __ATOMIC_RELAXED);
+		log_error("cannot write the packets of a replay: %s; the file is cut",
+			  strerror(errno));
+	}
+	return !failed;
+}
+
 static bool packet_fits(const struct io *io, const struct packet *packet)
 {
 	uint64_t offset = (uintptr_t)packet->data - (uintptr_t)io->memory - packet->frame;
@@ -129,6 +142,8 @@ static size_t replay_tx(struct io *io, struct packet *packets, size_t count)
 		packets[i] = packets[taken];
 		packets[taken++] = packet;
 	}
+	if (taken)
+		(void)out_is_whole(io, false);
 	gauges_publish(io, io->stats.held - taken);
 	return taken;
 }
@@ -163,7 +178,7 @@ static bool replay_wait(struct io *io, int timeout_ms)
 {
 	(void)timeout_ms;
 	counter_add(&io->stats.waits, 1);
-	return !io->ended;
+	return out_is_whole(io, io->ended) && !io->ended;
 }
 
 /* Nobody sleeps, and what is sent is sent at once. */
@@ -187,6 +202,7 @@ static void replay_stats(const struct io *io, struct io_stats *ret_stats)
 		.rx_calls = counter_read(&io->stats.rx_calls),
 		.rx_empty = counter_read(&io->stats.rx_empty),
 		.waits = counter_read(&io->stats.waits),
+		.failed = __atomic_load_n(&io->stats.failed, __ATOMIC_RELAXED),
 		.port_count = io->stats.port_count,
 	};
 	for (uint32_t i = 0; i < io->stats.port_count; i++) {
@@ -215,9 +231,7 @@ static void replay_close(struct io *io)
 	if (!io)
 		return;
 	if (io->out) {
-		if (pcap_dump_flush(io->out))
-			log_error("cannot write the last packets of a replay: %s; the file is cut",
-				  strerror(errno));
+		(void)out_is_whole(io, true);
 		pcap_dump_close(io->out);
 	}
 	if (io->out_format)
