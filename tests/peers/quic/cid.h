@@ -35,7 +35,7 @@ size_t cid_source_len(const struct cid_source *source);
 int cid_source_first(const struct cid_source *source, const ngtcp2_cid *client,
 		     ngtcp2_cid *ret_cid);
 
-/* Likewise, never one that the connection has had. */
+/* Likewise, for its further ones: at random, so that no two are the same. */
 int cid_source_next(const struct cid_source *source, const ngtcp2_cid *client, ngtcp2_cid *ret_cid);
 
 #endif

@@ -298,9 +298,11 @@ static void datagram_receive(struct server *server, const struct datagram *datag
 	struct connection_context *context = &server->context;
 	struct connection *connection;
 	ngtcp2_version_cid ids;
-	int err = ngtcp2_pkt_decode_version_cid(&ids, datagram->bytes, datagram->len,
-						cid_source_len(&context->cids));
+	int err = NGTCP2_ERR_INVALID_ARGUMENT;
 
+	if (datagram->len > 0) /* ngtcp2 asserts it */
+		err = ngtcp2_pkt_decode_version_cid(&ids, datagram->bytes, datagram->len,
+						    cid_source_len(&context->cids));
 	if (err == NGTCP2_ERR_VERSION_NEGOTIATION) {
 		negotiation_send(server, datagram, &ids);
 		return;
