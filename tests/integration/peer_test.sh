@@ -122,8 +122,8 @@ transfers() {
 	ip_alias
 	server_up
 	for address in $ipv4 $ipv6 $alias_ipv4 $alias_ipv6; do
-		get $address file
-		put $address file
+		get "$address" file
+		put "$address" file
 	done
 	server_down
 	check_true 'transfers' "$counters" 'd["connections_finished"] == 8 and d["requests"] == 8 and
@@ -146,10 +146,10 @@ moves() {
 
 	server_up
 	for address in $ipv4 $ipv6; do
-		get $address part --change-local-addr=20ms
-		put $address part --change-local-addr=20ms
-		get $address part --change-local-addr=20ms --nat-rebinding --delay-stream=200ms
-		put $address part --change-local-addr=20ms --nat-rebinding
+		get "$address" part --change-local-addr=20ms
+		put "$address" part --change-local-addr=20ms
+		get "$address" part --change-local-addr=20ms --nat-rebinding --delay-stream=200ms
+		put "$address" part --change-local-addr=20ms --nat-rebinding
 	done
 	server_down
 	check_true 'moves' "$counters" 'd["connections_finished"] == 8 and d["paths_validated"] >= 8'
