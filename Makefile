@@ -19,6 +19,7 @@ CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(
 CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 LDFLAGS  := -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lcap-ng -lpcap -lcrypto
+PEER_LDLIBS := -lngtcp2_crypto_gnutls -lngtcp2 -lnghttp3 -lgnutls -ljansson -lcrypto
 
 # What there is: every folder's files are found, none is listed.
 BPF_SOURCES  := $(wildcard xdp/*.bpf.c tests/bench/*.bpf.c)
@@ -30,17 +31,20 @@ BPF_TESTS    := $(wildcard tests/bpf/*_test.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/*_fuzz.c)
 BENCH_SOURCES := $(filter-out %.bpf.c,$(wildcard tests/bench/*.c))
 FAKE_SOURCES := $(wildcard tests/fake/*.c)
+PEER_SOURCES := $(wildcard tests/peers/*.c)
+PEER_PARTS   := $(wildcard tests/peers/*/*.c)
 MAN_SOURCES  := $(wildcard user/man/*.scd)
 
 LIBRARY  := $(BUILD)/libringway.a
 PROGRAMS := $(foreach c,$(CLI_SOURCES),$(BUILD)/$(subst _,-,$(basename $(notdir $(c)))))
 UNIT     := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 ROOTED   := $(BPF_TESTS:%.c=$(BUILD)/%)
+PEERS    := $(PEER_SOURCES:%.c=$(BUILD)/%)
 FUZZERS  := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
 BENCHES  := $(BENCH_SOURCES:%.c=$(BUILD)/%)
 MANPAGES := $(MAN_SOURCES:user/man/%.scd=$(BUILD)/man/%)
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOURCES) \
-	      $(BPF_TESTS) $(BENCH_SOURCES) $(FAKE_SOURCES))
+	      $(BPF_TESTS) $(BENCH_SOURCES) $(FAKE_SOURCES) $(PEER_SOURCES) $(PEER_PARTS))
 
 # What is run, in this order: fast ones first.
 CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
@@ -53,7 +57,7 @@ ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
 
 all: programs $(MANPAGES) ## build everything that gets installed
 programs: $(PROGRAMS)
-tests: all $(UNIT) $(ROOTED) $(BENCHES) $(if $(SANITIZE),,$(FUZZERS))
+tests: all $(UNIT) $(ROOTED) $(BENCHES) $(PEERS) $(if $(SANITIZE),,$(FUZZERS))
 
 check: tests ## all tests that need no root
 	$(Q)BUILD=$(BUILD) tests/run $(CHECKS)
@@ -129,6 +133,11 @@ $(BUILD)/tests/unit/af_xdp_test: $(BUILD)/tests/fake/xsk.o
 $(UNIT) $(ROOTED) $(BENCHES): %: %.o $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) -o $@
+
+# The peers of the tests have libraries of their own, and all their parts.
+$(PEERS): %: %.o $(PEER_PARTS:%.c=$(BUILD)/%.o) $(LIBRARY)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(PEER_LDLIBS) -o $@
 
 # Fuzzers compile what they fuzz: all that is pure.
 $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/core/*.[ch] user/util/*.[ch] include/ringway/*.h) \

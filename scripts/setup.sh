@@ -13,6 +13,8 @@ packages=(
 	# tests and the demo
 	libcmocka-dev ethtool iproute2 ngtcp2-server ngtcp2-client openssl procps python3
 	util-linux valgrind
+	# the tests' own QUIC server
+	libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev libgnutls28-dev
 	# what the benchmarks compare with, and what shows packets
 	nftables tcpdump
 )
