@@ -212,14 +212,20 @@ topology_forget() {
 
 # start_server NAME PORT DIR [OPTION]...: serve DIR by HTTP/3 on every address. $started_pid.
 start_server() {
-	local name=$1 port=$2 dir=$3 key=$topology_dir/key.pem certificate=$topology_dir/cert.pem
+	local name=$1 port=$2 dir=$3
 
-	[[ -e $key ]] ||
-		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-			-subj /CN=ringway.example -keyout "$key" -out "$certificate" 2>/dev/null
+	make_certificate
 	start "$name" "$topology_dir/$name.log" gtlsserver -q -d "$dir" "${@:4}" '*' "$port" \
-		"$key" "$certificate"
+		"$topology_dir/key.pem" "$topology_dir/cert.pem"
 	wait_for 10 "gtlsserver on $name" udp_is_bound "$name" "$port" udp udp6
+}
+
+# The servers' key.pem and cert.pem in $topology_dir.
+make_certificate() {
+	[[ ! -e $topology_dir/key.pem ]] || return 0
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+		-subj /CN=ringway.example -keyout "$topology_dir/key.pem" \
+		-out "$topology_dir/cert.pem" 2>/dev/null
 }
 
 # udp_is_bound NAME PORT TABLE...: in each of udp and udp6 that is named.
