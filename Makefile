@@ -51,7 +51,7 @@ CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildc
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
 
-.PHONY: all check test bench demo install asan tsan setup programs tests format clean help
+.PHONY: all check test bench survival demo install asan tsan setup programs tests format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -74,6 +74,10 @@ demo: setup ## install what is missing, then an HTTP/3 download through ringwayd
 bench: setup ## ringwayd beside its ceiling, in one run (root)
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
+
+survival: setup ## what becomes of running transfers, as a table; QUICK=1: 2 a cell (root)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)BUILD=$(BUILD) tests/survival/run
 
 asan: ## `make check` under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined check

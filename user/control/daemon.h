@@ -37,6 +37,7 @@ struct daemon {
 	struct connections_sweep tuples_sweep, cids_sweep;
 	const struct trace_filter *trace; /* atomic; NULL: nobody looks */
 	uint64_t generation;		  /* of the table: 1 for the first */
+	uint32_t silence_count;		  /* messages on silent backends since the last tick */
 	bool is_table_stale;		  /* a backend has gone up or down since it was built */
 	struct io *ios[WORKER_COUNT_MAX];
 	struct worker *workers[WORKER_COUNT_MAX];
