@@ -164,7 +164,8 @@ static void connection_insert(struct router *router, uint64_t connection, size_t
 	struct udp_view view;
 	uint64_t key;
 
-	(void)parse_udp(&cursor, &view);
+	if (parse_udp(&cursor, &view) != PARSE_OK)
+		abort();
 	key = is_known("tuple") ? key_tuple(&view, &router->secret) | 1
 				: key_cid(packet.slot, KEY_CID_OF_SERVER,
 					  (uint8_t *)(view.udp + 1) + 1, CID_LEN, &router->secret);

@@ -59,7 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		affinity_init(&router.cids, memory[32], sizeof(memory) / 2);
 		router_worker_init(&worker, NULL, 0);
 	}
-	ctx.route = (struct route_ctx){ table, &router, &worker, stats.forwarded };
+	ctx.route = (struct route_ctx){
+		.table = table, .router = &router, .worker = &worker, .now_ms = stats.forwarded
+	};
 	frame = malloc(size);
 	memcpy(frame, data + 1, size - 1);
 	packet = (struct packet){ .data = frame,

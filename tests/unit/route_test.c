@@ -140,11 +140,13 @@ enum { DROPPED = -1000 };
 
 static int forward(const struct datagram *d, enum frame_kind kind, uint16_t slot)
 {
-	struct forward_ctx ctx = { .route = { table, router, &worker, now_ms },
-				   .stats = &stats,
-				   .spares = spares,
-				   .spare_count = BACKENDS_MAX,
-				   .spare_size = DATAGRAM_SIZE_MAX };
+	struct forward_ctx ctx = {
+		.route = { .table = table, .router = router, .worker = &worker, .now_ms = now_ms },
+		.stats = &stats,
+		.spares = spares,
+		.spare_count = BACKENDS_MAX,
+		.spare_size = DATAGRAM_SIZE_MAX
+	};
 	uint8_t frame[DATAGRAM_SIZE_MAX];
 	struct packet packet = { .data = frame, .kind = kind, .slot = slot };
 	uint64_t before[DROP_REASON_COUNT];
