@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# replay.sh - a replay ends with 0 when all that it sent is in the file, else with 1.
+# replay_status.sh - a replay ends with 0 when all that it sent is in the file, else with 1.
 set -euo pipefail
 
 cd "$(dirname "$0")/../.."

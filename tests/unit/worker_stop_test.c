@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Starting, waking and stopping workers on an engine whose every answer is scripted. */
+/* worker_stop_test.c - starting, waking and stopping workers on a scripted engine. */
 #include "dataplane/worker.h"
 
 #include <pthread.h>
