@@ -61,7 +61,7 @@ static void worker_step(struct worker *worker, uint64_t random)
 	uint64_t key = (random >> 32) % KEY_COUNT, hash = hash_of(key);
 	uint16_t now = now_ticks(), slot = slot_of(key, worker->owner);
 	bool proves = (random >> 4 & 7) == 0;
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	affinity_prefetch(&table, hash);
 	if (!affinity_find(&table, hash, now, MAX_AGE, &entry)) {
@@ -117,7 +117,7 @@ static void seed_with_the_gone(void)
 
 static void assert_given(const struct worker *workers)
 {
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	size_t found = 0, used = 0;
 
 	for (uint64_t key = 0; key < KEY_COUNT; key++) {
