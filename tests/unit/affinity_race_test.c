@@ -61,7 +61,7 @@ static void worker_step(struct worker *worker, uint64_t random)
 	uint64_t key = (random >> 32) % KEY_COUNT, hash = hash_of(key);
 	uint16_t now = now_ticks(), slot = slot_of(key, worker->owner);
 	bool proves = (random >> 4 & 7) == 0;
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	affinity_prefetch(&table, hash);
 	if (!affinity_find(&table, hash, now, MAX_AGE, &entry)) {
@@ -117,7 +117,7 @@ static void seed_with_the_gone(void)
 
 static void assert_given(const struct worker *workers)
 {
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	size_t found = 0, used = 0;
 
 	for (uint64_t key = 0; key < KEY_COUNT; key++) {
@@ -181,10 +181,49 @@ static void what_is_found_was_given(void **state)
 	free(memory);
 }
 
+/* Touches the one entry as often as it can, each time at a new tick. */
+static void *toucher_run(void *argument)
+{
+	struct affinity_entry entry;
+
+	(void)argument;
+	while (atomic_load(&running)) {
+		atomic_fetch_add(&ticks, 1);
+		if (affinity_find(&table, hash_of(0), now_ticks(), AFFINITY_AGE_MAX_TICKS, &entry))
+			affinity_touch(&entry, true, now_ticks());
+	}
+	return NULL;
+}
+
+static void one_sweep_voids_what_is_just_touched(void **state)
+{
+	static const bool void_slots[BACKEND_COUNT_MAX] = { [7] = true };
+	uint64_t memory[8] __attribute__((aligned(64))) = { 0 };
+	struct affinity_stats stats = { 0 };
+	size_t rounds = 200000, left = 0;
+	pthread_t toucher;
+
+	(void)state;
+	affinity_init(&table, memory, sizeof(memory));
+	atomic_store(&running, 1);
+	assert_int_equal(pthread_create(&toucher, NULL, toucher_run, NULL), 0);
+	for (size_t i = 0; i < rounds; i++) {
+		(void)affinity_insert(&table, hash_of(0), 7, false, now_ticks(), 0, &stats);
+		left += affinity_sweep(&table, 0, 1, now_ticks(), AFFINITY_AGE_MAX_TICKS,
+				       void_slots);
+		left += __atomic_load_n(&memory[0], __ATOMIC_RELAXED) != 0;
+	}
+	atomic_store(&running, 0);
+	assert_int_equal(pthread_join(toucher, NULL), 0);
+	assert_int_equal(left, 0);
+	assert_int_equal(stats.inserted, rounds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_found_was_given),
+		cmocka_unit_test(one_sweep_voids_what_is_just_touched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

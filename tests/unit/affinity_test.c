@@ -60,7 +60,7 @@ static uint64_t word_of(uint64_t hash, uint16_t slot, bool proven, uint16_t tick
 {
 	struct affinity table = table_new(64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	assert_true(affinity_insert(&table, hash, slot, proven, ticks, 0, &stats));
 	assert_true(affinity_find(&table, hash, ticks, 0, &entry));
@@ -116,7 +116,7 @@ static void every_field_comes_back(void **state)
 {
 	struct affinity table = table_new(64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	(void)state;
 	for (uint16_t i = 0; i < BACKEND_COUNT_MAX; i++) {
@@ -172,7 +172,7 @@ static void one_bit_makes_another_key(void **state)
 {
 	struct affinity table = table_new(64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	(void)state;
 	for (unsigned int trial = 0; trial < 100; trial++) {
@@ -195,7 +195,7 @@ static void millions_of_keys_are_kept(void **state)
 	size_t count = shortened(10000000), lost = 0, wrong = 0, strangers = 0;
 	struct affinity table = table_new(affinity_size(count));
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	double expected;
 
 	(void)state;
@@ -229,7 +229,7 @@ static void one_tag_in_other_lines_is_another_key(void **state)
 	enum { COUNT = 1000, LOOKUPS = 2000 };
 	struct affinity table = table_new(affinity_size(COUNT));
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	uint64_t random = 3;
 	size_t found = 0;
 	double expected = 2.0 * COUNT * LOOKUPS / (double)table.line_count;
@@ -277,7 +277,7 @@ static void age_is_counted_in_a_circle(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct affinity table = table_new(64);
 		struct affinity_stats stats = { 0 };
-		struct affinity_entry entry;
+		struct affinity_entry entry = { 0 };
 		bool found;
 
 		print_message("case: %s\n", cases[i].name);
@@ -335,7 +335,7 @@ static void who_gives_way(void **state)
 		const uint16_t max_age = cases[i].max_age;
 		struct affinity table = table_new(64);
 		struct affinity_stats stats = { 0 };
-		struct affinity_entry entry;
+		struct affinity_entry entry = { 0 };
 
 		print_message("case: %s\n", cases[i].name);
 		for (uint16_t k = 0; k < LINE_WORDS; k++)
@@ -363,7 +363,7 @@ static uint64_t key_of_two_lines(struct affinity *table, size_t *ret_first)
 {
 	const uint64_t other = word_of(hash_of(1), 0, true, 0);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	for (uint64_t key = 2;; key++) {
 		memset(table->words, 0, 2 * 64);
@@ -407,7 +407,7 @@ static void the_emptier_line_is_taken(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct affinity_stats stats = { 0 };
-		struct affinity_entry entry;
+		struct affinity_entry entry = { 0 };
 
 		print_message("case: %s\n", cases[i].name);
 		memset(table.words, 0, 2 * 64);
@@ -432,7 +432,7 @@ static void a_flood_does_not_move_the_proven(void **state)
 	enum { PROVEN = 1000, FLOOD = 1000000 };
 	struct affinity table = table_new(affinity_size(PROVEN * 2));
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	size_t flood = shortened(FLOOD);
 
 	(void)state;
@@ -460,7 +460,7 @@ static void a_key_returns_to_its_own_place(void **state)
 {
 	struct affinity table = table_new(64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry, again;
+	struct affinity_entry entry = { 0 }, again = { 0 };
 
 	(void)state;
 	assert_true(affinity_insert(&table, 7, 1, true, 100, MAX_AGE, &stats));
@@ -482,7 +482,7 @@ static void who_inserts_first_stays(void **state)
 {
 	struct affinity table = table_new(64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	(void)state;
 	assert_true(affinity_insert(&table, 7, 1, false, 100, MAX_AGE, &stats));
@@ -500,7 +500,7 @@ static void an_old_twin_hides_nothing(void **state)
 {
 	const uint64_t old = word_of(7, 1, true, 10), live = word_of(7, 2, true, 100);
 	struct affinity table = table_new(64);
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	(void)state;
 	for (int i = 0; i < LINE_WORDS; i++) {
@@ -519,7 +519,7 @@ static void reading_and_an_idle_touch_store_nothing(void **state)
 	const size_t size = 4096;
 	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	struct affinity table;
 
 	(void)state;
@@ -557,7 +557,7 @@ static void touch_changes_what_it_says(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct affinity table = table_new(64);
 		struct affinity_stats stats = { 0 };
-		struct affinity_entry entry;
+		struct affinity_entry entry = { 0 };
 
 		print_message("case: %s\n", cases[i].name);
 		assert_true(
@@ -588,7 +588,7 @@ static void who_comes_second_changes_nothing(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct affinity table = table_new(64);
 		struct affinity_stats stats = { 0 };
-		struct affinity_entry stale, entry;
+		struct affinity_entry stale = { 0 }, entry;
 		uint64_t word;
 
 		print_message("case: %s\n", cases[i].name);
@@ -623,7 +623,7 @@ static void replace_keeps_proven(void **state)
 {
 	struct affinity table = table_new(64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	(void)state;
 	assert_true(affinity_insert(&table, 7, 4095, true, 100, MAX_AGE, &stats));
@@ -644,7 +644,7 @@ static void sweep_voids_the_old_and_the_void(void **state)
 	static const bool void_slots[BACKEND_COUNT_MAX] = { [3] = true, [7] = true };
 	struct affinity table = table_new(LINES * 64);
 	struct affinity_stats stats = { 0 };
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	size_t left = 0;
 
 	(void)state;
@@ -728,7 +728,7 @@ static bool twin_find(const struct twin *twin, uint64_t key, struct affinity_ent
 /* Somebody has been evicted: exactly one, live for all but not proven. */
 static void twin_evict(struct twin *twin, uint64_t for_key)
 {
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 	size_t gone = 0;
 
 	for (uint64_t key = 0; key < twin->key_count; key++) {
@@ -795,7 +795,7 @@ static void twin_step(struct twin *twin, uint64_t random)
 	uint16_t slot = random >> 20 & 0xfff;
 	struct twin_entry *want = &twin->entries[key];
 	bool proves = (random >> 16 & 3) == 0;
-	struct affinity_entry entry;
+	struct affinity_entry entry = { 0 };
 
 	twin_clock(twin, random >> 4);
 	if (!twin_find(twin, key, &entry)) {
@@ -832,7 +832,7 @@ static void agrees_with_slow_twin(void **state)
 				     .key_count = cases[i].key_count };
 		size_t operations = shortened(cases[i].operations);
 		uint64_t random = seed;
-		struct affinity_entry entry;
+		struct affinity_entry entry = { 0 };
 
 		twin.entries = calloc(twin.key_count, sizeof(*twin.entries));
 		assert_non_null(twin.entries);
