@@ -26,6 +26,7 @@ struct io {
 static struct io ios[WORKERS];
 static struct worker *workers[WORKERS];
 static struct table_ref no_table;
+static const struct trace_filter *no_trace;
 
 static size_t engine_rx(struct io *io, struct packet *packets, size_t max)
 {
@@ -62,6 +63,21 @@ static void engine_wake(struct io *io)
 	pthread_mutex_unlock(&io->lock);
 }
 
+static size_t engine_take(struct io *io, struct packet *packets, size_t count)
+{
+	(void)io;
+	(void)packets;
+	(void)count;
+	return 0;
+}
+
+static void engine_release(struct io *io, const struct packet *packets, size_t count)
+{
+	(void)io;
+	(void)packets;
+	assert_int_equal(count, 0);
+}
+
 static bool engine_sent_all(const struct io *const_io)
 {
 	struct io *io = (struct io *)const_io;
@@ -78,6 +94,8 @@ static bool engine_sent_all(const struct io *const_io)
 static const struct io_engine engine = {
 	.name = "scripted",
 	.rx = engine_rx,
+	.take = engine_take,
+	.release = engine_release,
 	.wait = engine_wait,
 	.wake = engine_wake,
 	.sent_all = engine_sent_all,
@@ -101,7 +119,12 @@ static uint32_t locked_read(struct io *io, const uint32_t *value)
 static void start(uint32_t index)
 {
 	const struct worker_config config = {
-		.index = index, .cpu = -1, .engine = &engine, .io = &ios[index], .table = &no_table
+		.index = index,
+		.cpu = -1,
+		.engine = &engine,
+		.io = &ios[index],
+		.table = &no_table,
+		.trace = &no_trace,
 	};
 	const uint64_t deadline = now_ms() + DEADLINE_MS;
 

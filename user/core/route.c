@@ -232,16 +232,14 @@ static void tuple_insert(const struct route_ctx *ctx, const struct route *route,
 {
 	if (unproven_take(ctx, route->view, is_back))
 		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
-				      affinity_ticks(ctx->now_ms),
-				      service_of(ctx, route)->idle_ticks,
+				      affinity_ticks(ctx->now_ms), ctx->table->idle_ticks_max,
 				      &ctx->worker->tuple_stats);
 }
 
-static void cid_insert(const struct route_ctx *ctx, const struct route *route, uint64_t key,
-		       uint16_t slot, bool proven)
+static void cid_insert(const struct route_ctx *ctx, uint64_t key, uint16_t slot, bool proven)
 {
 	(void)affinity_insert(&ctx->router->cids, key, slot, proven, affinity_ticks(ctx->now_ms),
-			      service_of(ctx, route)->idle_ticks, &ctx->worker->cid_stats);
+			      ctx->table->idle_ticks_max, &ctx->worker->cid_stats);
 }
 
 /* At most CIDS_PER_TUPLE_PER_MINUTE: a client may not fill the table alone. */
@@ -271,7 +269,7 @@ static void cid_learn(const struct route_ctx *ctx, const struct route *route, ui
 	if (cid_find_key(ctx, route, key, &known) || !pace_take(ctx, route) ||
 	    !unproven_take(ctx, route->view, false))
 		return;
-	cid_insert(ctx, route, key, slot, false);
+	cid_insert(ctx, key, slot, false);
 }
 
 /* --- a client's datagram ---------------------------------------------------- */
@@ -564,7 +562,7 @@ static void server_cid_learn(const struct route_ctx *ctx, const struct route *ro
 	cid_length_count(&ctx->router->cid_lengths[route->service_slot], route->cid_len);
 	if (!cid_find_key(ctx, route, route->cid_key, &entry)) {
 		if (unproven_take(ctx, route->view, true))
-			cid_insert(ctx, route, route->cid_key, slot, false);
+			cid_insert(ctx, route->cid_key, slot, false);
 	} else if (entry.slot == slot) {
 		entry_touch(ctx, &entry, false);
 	} else {
@@ -595,8 +593,7 @@ static void owner_learn(const struct route_ctx *ctx, const struct route *route, 
 	count(ctx, ROUTE_COUNT_DISCOVERED, 1);
 	if (!tuple_find(ctx, route, &tuple))
 		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, true, now_ticks,
-				      service_of(ctx, route)->idle_ticks,
-				      &ctx->worker->tuple_stats);
+				      ctx->table->idle_ticks_max, &ctx->worker->tuple_stats);
 	else if (tuple.slot == slot)
 		affinity_touch(&tuple, true, now_ticks);
 	else

@@ -232,8 +232,13 @@ int table_build(const struct table_spec *spec, struct table **ret_table)
 		table_free(table);
 		return err;
 	}
-	for (size_t i = 0; i < spec->service_count; i++)
-		table->services[spec->services[i].slot].quic_lb = spec->services[i].quic_lb;
+	for (size_t i = 0; i < spec->service_count; i++) {
+		const struct table_service *service = &spec->services[i];
+
+		table->services[service->slot].quic_lb = service->quic_lb;
+		if (table->idle_ticks_max < service->idle_ticks)
+			table->idle_ticks_max = service->idle_ticks;
+	}
 	*ret_table = table;
 	return 0;
 }

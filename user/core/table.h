@@ -122,6 +122,7 @@ struct table {
 	struct table_match *matches; /* open addressing */
 	uint32_t match_mask;
 	uint32_t port_count;
+	uint16_t idle_ticks_max;    /* of all services: what is older belongs to none */
 	uint32_t slot_limit;	    /* every backend's slot is below it */
 	uint16_t *service_backends; /* what services[].backends point into */
 };
