@@ -136,8 +136,7 @@ static void changes(void **state)
 		       "reloaded: generation 4, 2 services, 3 backends\n");
 	assert_printed("drain", answer, NULL, 0, "web/a: drained\n");
 	assert_printed("undrain", answer, NULL, 0, "web/a: drained\n");
-	assert_printed("flush", answer, NULL, 0,
-		       "web/a: drained\nits connections are forgotten\n");
+	assert_printed("flush", answer, NULL, 0, "web/a: drained\nits connections are forgotten\n");
 }
 
 #define PORT(name, mode, n, lost)                                                          \

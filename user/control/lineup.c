@@ -100,7 +100,7 @@ static void backends_fill(struct lineup *lineup)
 	}
 }
 
-/* Once all that can fail has not: the slots, and what was known of their owners. */
+/* The slots, and what was known of their owners. */
 static int slots_fill(struct lineup *lineup, const struct lineup *before, uint64_t expiry_s)
 {
 	const struct config *config = lineup->config;
