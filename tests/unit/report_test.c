@@ -246,8 +246,10 @@ static void stats_has_every_counter_in_its_place(void **state)
 	assert_json(
 		json_incref(json_array_get(workers_json, 0)),
 		"{'index':0,'cpu':3,'received':1,'sent':2,'forwarded':7,"
-		"'dropped':{'malformed':10,'not_ours':11,'return_spoofed':12,'no_backend':13,"
-		"'no_neighbour':14,'ttl_expired':15,'no_checksum':16,'too_big':17,'tx_full':18},"
+		"'dropped':{'malformed':10,'not_ours':11,'return_spoofed':12,'source_ours':13,"
+		"'source_martian':14,'no_backend':15,'no_neighbour':16,'backend_gone':17,"
+		"'discovery_answer':18,'ttl_expired':19,'no_checksum':20,'too_big':21,"
+		"'tx_full':22},"
 		"'checksums_completed':8,'new_connections':9,'rounds':3,'empty_rounds':4,"
 		"'busy_ns':5,'forward_ns':6,'waits':4,"
 		"'frames':{'all':1,'free':2,'held':3,'posted':126,'outstanding':2},'ports':["
@@ -259,11 +261,13 @@ static void stats_has_every_counter_in_its_place(void **state)
 		"'posted':113,'kicks':114,'kick_errors':{'again':115,'busy':116,'no_buffers':117,"
 		"'link_down':118,'other':119},'rx_ring_full':123,'rx_fill_empty':124,"
 		"'rx_dropped':120,'rx_invalid':121,'tx_invalid':122}]}");
-	assert_json(json_incref(json_object_get(stats, "totals")),
-		    "{'received':1002,'sent':1004,'forwarded':1014,"
-		    "'dropped':{'malformed':1020,'not_ours':1022,'return_spoofed':1024,"
-		    "'no_backend':1026,'no_neighbour':1028,'ttl_expired':1030,'no_checksum':1032,"
-		    "'too_big':1034,'tx_full':1036}}");
+	assert_json(
+		json_incref(json_object_get(stats, "totals")),
+		"{'received':1002,'sent':1004,'forwarded':1014,"
+		"'dropped':{'malformed':1020,'not_ours':1022,'return_spoofed':1024,"
+		"'source_ours':1026,'source_martian':1028,'no_backend':1030,'no_neighbour':1032,"
+		"'backend_gone':1034,'discovery_answer':1036,'ttl_expired':1038,"
+		"'no_checksum':1040,'too_big':1042,'tx_full':1044}}");
 	json_decref(stats);
 }
 
