@@ -193,7 +193,7 @@ static void fills_defaults(void **state)
 	assert_int_equal(config->limits.frames, 8192);
 	assert_int_equal(config->limits.frame_size, 2048);
 	assert_int_equal(config->limits.ring_size, 2048);
-	assert_int_equal(config->limits.connections, 1000000);
+	assert_int_equal(config->limits.connections, 2000000);
 	assert_int_equal(config->service_count, 1);
 	assert_int_equal(service->line, 3);
 	assert_int_equal(service->protocol, CONFIG_PROTOCOL_QUIC);
@@ -719,7 +719,7 @@ static void help_tells_all(void **state)
 		"  addresses: a list of 1 to 2, each a unicast address, at most one of IPv4 ",
 		"  port: a number from 1 to 65535; required\n",
 		"  protocol: quic or udp; default quic\n",
-		"  connections: a number from 1024 to 100000000; default 1000000\n",
+		"  connections: a number from 0 to 100000000; default 2000000\n",
 		"  mode: nat or l2; default nat\n",
 		"  hash: four-tuple or connection-id; default four-tuple\n",
 		"  connection_id_length: a number from 0 to 20 bytes; default 0\n",

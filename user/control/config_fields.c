@@ -150,11 +150,12 @@ static const struct schema_field limits_fields[] = {
 		.key = "connections",
 		LIMIT(connections),
 		.scalar = &schema_number,
-		.minimum = 1024,
+		.minimum = 0,
 		.maximum = 100000000,
-		.fallback = "1000000",
+		.fallback = "2000000",
 		.meaning = "Connections to remember: so many 4-tuples, and so many Connection IDs. "
-			   "Ten million take 200 MB each.",
+			   "Ten million take 115 MB each. 0: nothing is remembered; Maglev and what "
+			   "servers put into Connection IDs decide alone.",
 	},
 	{ .key = NULL },
 };
