@@ -93,12 +93,13 @@ static bool opens_connection(const struct route *route)
 	return route->quic.type == QUIC_INITIAL || route->quic.type == QUIC_0RTT;
 }
 
-/* May wait for its owner: nothing that could open a connection. */
+/* May wait for its owner: nothing that could open a connection. A cleared fixed bit
+ * says nothing: clients that grease it do so all the time (RFC 9287). */
 static bool is_plain_short(const struct route *route)
 {
 	uint32_t rest = route->view->udp_len - sizeof(struct wire_udp) - 1;
 
-	return route->is_quic && route->quic.type == QUIC_SHORT && route->quic.dcid[-1] & 0x40 &&
+	return route->is_quic && route->quic.type == QUIC_SHORT &&
 	       rest >= (route->has_cid ? route->cid_len : 1u) + SHORT_HEADER_REST;
 }
 
