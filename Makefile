@@ -16,7 +16,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	    -Wwrite-strings
 CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/xdp -I$(BUILD)/tests/bench
-CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+	    -fno-sanitize-recover=all)
 LDFLAGS  := -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lcap-ng -lpcap
 
@@ -46,6 +47,9 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOU
 CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
+# What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk.
+SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3)
+IS_ROOT    := $(filter 0,$(shell id -u))
 
 .PHONY: all check test bench demo install asan tsan setup programs tests format clean help
 .DELETE_ON_ERROR:
@@ -71,11 +75,13 @@ bench: setup ## ringwayd beside its ceiling, in one run (root)
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
-asan: ## `make check` under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined check
-
-tsan: ## `make check` under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SANITIZE=thread check
+asan: SANITIZE := address,undefined
+tsan: SANITIZE := thread
+asan: ## `make check`, for root some of `make test` too, under Address- and UBSanitizer
+tsan: ## the same under ThreadSanitizer
+asan tsan:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE=$(SANITIZE) check
+	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ QUICK=1 tests/run $(SANITIZED))
 
 setup:
 	$(Q)scripts/setup.sh
