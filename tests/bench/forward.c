@@ -5,6 +5,7 @@
  * pass, as a network card would fill it; only forward_burst() is timed. Prints a
  * JSON row with every pass; its value is their tenth percentile, since what else
  * the machine does may double the time of a pass and never shortens it. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,15 +24,19 @@
 #define HUGE_PAGE_SIZE (2 << 20)
 
 static struct {
-	const char *connections, *backends, *services, *passes;
+	uint64_t connections, backends, services, passes;
 	bool is_return, is_ipv6;
-} arguments = { .connections = "1000000", .backends = "100", .services = "1", .passes = "200" };
+} arguments = { .connections = 1000000, .backends = 100, .services = 1, .passes = 200 };
 
 static const struct option_entry entries[] = {
-	{ 0, "connections", "COUNT", "default 1000000", .value = &arguments.connections },
-	{ 0, "backends", "COUNT", "of a service; default 100", .value = &arguments.backends },
-	{ 0, "services", "COUNT", "default 1", .value = &arguments.services },
-	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .value = &arguments.passes },
+	{ 0, "connections", "COUNT", "default 1000000", .number = &arguments.connections,
+	  .minimum = 1, .maximum = UINT32_MAX },
+	{ 0, "backends", "COUNT", "of a service; default 100", .number = &arguments.backends,
+	  .minimum = 1, .maximum = BACKEND_COUNT_MAX },
+	{ 0, "services", "COUNT", "default 1", .number = &arguments.services, .minimum = 1,
+	  .maximum = SERVICE_COUNT_MAX },
+	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .number = &arguments.passes,
+	  .minimum = 1, .maximum = 1000000 },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
 	{ 0, "ipv6", NULL, "IPv6 instead of IPv4", .flag = &arguments.is_ipv6 },
 };
@@ -99,7 +104,7 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 static struct packet frame_make(uint8_t *chunk, uint64_t random, size_t service_count,
 				size_t backend_count)
 {
-	uint64_t connection = random % strtoull(arguments.connections, NULL, 10);
+	uint64_t connection = random % arguments.connections;
 	size_t service = connection % service_count, host = 0;
 	uint8_t payload[64] = { 0x40 }, mapped[16];
 	struct datagram d = { .is_ipv6 = arguments.is_ipv6, .ttl = 64, .payload = payload };
@@ -138,7 +143,8 @@ static void report(double *runs, size_t count)
 	json_t *row = json_object(), *values = json_array();
 	char subject[96];
 
-	(void)snprintf(subject, sizeof(subject), "forward_burst %s %s, %s connections, %s x %s",
+	(void)snprintf(subject, sizeof(subject),
+		       "forward_burst %s %s, %" PRIu64 " connections, %" PRIu64 " x %" PRIu64,
 		       arguments.is_ipv6 ? "IPv6" : "IPv4",
 		       arguments.is_return ? "return" : "service", arguments.connections,
 		       arguments.services, arguments.backends);
@@ -168,9 +174,9 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	service_count = strtoul(arguments.services, NULL, 10);
-	backend_count = strtoul(arguments.backends, NULL, 10);
-	passes = strtoul(arguments.passes, NULL, 10);
+	service_count = arguments.services;
+	backend_count = arguments.backends;
+	passes = arguments.passes;
 	runs = calloc(passes, sizeof(*runs));
 	ctx.table = table_make(service_count, backend_count);
 	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
