@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # ringway. `make help` lists the targets.
 
-CC      ?= gcc
+# make's own default is cc: `CC ?=` would never apply.
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 CLANG   ?= clang
 BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 BUILD   ?= build
@@ -56,6 +59,7 @@ IS_ROOT    := $(filter 0,$(shell id -u))
 .SECONDARY:
 
 all: programs $(MANPAGES) ## build everything that gets installed
+	@:
 programs: $(PROGRAMS)
 tests: all $(UNIT) $(ROOTED) $(BENCHES) $(if $(SANITIZE),,$(FUZZERS))
 
@@ -71,7 +75,7 @@ demo: setup ## install what is missing, then an HTTP/3 download through ringwayd
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) scripts/demo.sh
 
-bench: setup ## ringwayd beside its ceiling, in one run (root)
+bench: setup ## ringwayd beside its ceiling, in one run (root); PAIRS=N runs of each, QUICK=1
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
@@ -83,7 +87,7 @@ asan tsan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE=$(SANITIZE) check
 	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ QUICK=1 tests/run $(SANITIZED))
 
-setup:
+setup: ## install the Debian packages that are missing (root)
 	$(Q)scripts/setup.sh
 
 install: all ## into $(DESTDIR)$(PREFIX)
@@ -91,13 +95,14 @@ install: all ## into $(DESTDIR)$(PREFIX)
 		$(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(filter-out %.md,$(wildcard configs/*)) $(DESTDIR)$(PREFIX)/share/ringway
+	sed -i 's|/usr/local/sbin|$(PREFIX)/sbin|' $(DESTDIR)$(PREFIX)/share/ringway/ringwayd.service
 	for page in $(MANPAGES); do \
 		install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; done
 
 format: ## lay out all C files
 	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
 
-clean:
+clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
 help:

@@ -13,8 +13,8 @@ packages=(
 	# tests and the demo
 	libcmocka-dev ethtool iproute2 ngtcp2-server ngtcp2-client openssl procps python3
 	util-linux valgrind
-	# what the benchmarks compare with, and what shows packets
-	nftables tcpdump
+	# the rules of configs/
+	nftables
 )
 
 missing() {
@@ -37,7 +37,7 @@ install_missing() {
 	export DEBIAN_FRONTEND=noninteractive
 	# The package lists may be missing or old: fetch them only if it does not work without.
 	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null 2>&1 && return
-	apt-get update -qq
+	apt-get update -qq >/dev/null
 	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null
 }
 
