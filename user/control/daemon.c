@@ -614,8 +614,10 @@ int daemon_run(struct daemon *daemon)
 	}
 	err = epoll < 0 ? -errno : events_add(epoll, fds);
 	if (!err) {
-		log_info("ready: %u workers, %zu services, %zu backends", daemon->worker_count,
-			 daemon->config->service_count, daemon->backend_count);
+		log_info("ready: %u worker%s, %zu service%s, %zu backend%s", daemon->worker_count,
+			 daemon->worker_count == 1 ? "" : "s", daemon->config->service_count,
+			 daemon->config->service_count == 1 ? "" : "s", daemon->backend_count,
+			 daemon->backend_count == 1 ? "" : "s");
 		err = events_serve(daemon, epoll, fds);
 	}
 	if (err)
