@@ -59,7 +59,7 @@ static const struct schema_field interface_fields[] = {
 		.fallback = "auto",
 		.meaning = "How frames come from the driver: zero-copy needs the driver's support, "
 			   "copy works with native XDP, generic with every interface. auto takes "
-			   "the best that there is.",
+			   "the best that there is. zero-copy goes with zero-copy and auto only.",
 	},
 	{
 		.key = "clients",

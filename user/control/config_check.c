@@ -238,6 +238,31 @@ static void check_interface_names(const struct config *config, struct schema_rea
 	report_name_twice(reader, "interface", uses, config->interface_count);
 }
 
+/* A worker has one memory for all interfaces, so zero-copy is for all or none. auto is
+ * no demand. */
+static void check_modes(const struct config *config, struct schema_reader *reader)
+{
+	const struct config_interface *zero_copy = NULL, *other = NULL;
+
+	for (size_t i = 0; i < config->interface_count; i++) {
+		const struct config_interface *interface = &config->interfaces[i];
+
+		if (schema_is_mistaken(reader, &interface->mode))
+			continue;
+		if (interface->mode == IO_MODE_ZERO_COPY && !zero_copy)
+			zero_copy = interface;
+		else if (interface->mode != IO_MODE_ZERO_COPY && interface->mode != IO_MODE_AUTO &&
+			 !other)
+			other = interface;
+	}
+	if (zero_copy && other)
+		schema_mistake(reader,
+			       other->line > zero_copy->line ? other->line : zero_copy->line, NULL,
+			       "interfaces \"%s\" with mode zero-copy and \"%s\" with another: "
+			       "expected zero-copy (or auto) for all or for none",
+			       zero_copy->name, other->name);
+}
+
 /* "10.0.0.1 port 443" */
 static void endpoint_format(const struct use *use, char *text, size_t text_size)
 {
@@ -325,6 +350,7 @@ int config_check(struct config *config, struct schema_reader *reader)
 	backend_port_default(config, reader);
 	check_frames(config, reader);
 	check_interface_names(config, reader);
+	check_modes(config, reader);
 	check_names(config, reader, uses);
 	check_backend_total(config, reader);
 	check_families(config, reader);
