@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # ringway. `make help` lists the targets.
 
-CC      ?= gcc
+# make's own default is cc: `CC ?=` would never apply.
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 CLANG   ?= clang
 BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 BUILD   ?= build
@@ -16,7 +19,8 @@ say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes \
 	    -Wwrite-strings
 CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/xdp -I$(BUILD)/tests/bench
-CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+	    -fno-sanitize-recover=all)
 LDFLAGS  := -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lcap-ng -lpcap -lcrypto
 PEER_LDLIBS := -lngtcp2_crypto_gnutls -lngtcp2 -lnghttp3 -lgnutls -ljansson -lcrypto
@@ -50,12 +54,16 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOU
 CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
+# What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk.
+SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3)
+IS_ROOT    := $(filter 0,$(shell id -u))
 
 .PHONY: all check test bench survival demo install asan tsan setup programs tests format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: programs $(MANPAGES) ## build everything that gets installed
+	@:
 programs: $(PROGRAMS)
 tests: all $(UNIT) $(ROOTED) $(BENCHES) $(PEERS) $(if $(SANITIZE),,$(FUZZERS))
 
@@ -71,7 +79,7 @@ demo: setup ## install what is missing, then an HTTP/3 download through ringwayd
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) scripts/demo.sh
 
-bench: setup ## ringwayd beside its ceiling, in one run (root)
+bench: setup ## ringwayd beside its ceiling, in one run (root); PAIRS=N runs of each, QUICK=1
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
@@ -79,13 +87,15 @@ survival: setup ## what becomes of running transfers, as a table; QUICK=1: 2 a c
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/survival/run
 
-asan: ## `make check` under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE=address,undefined check
+asan: SANITIZE := address,undefined
+tsan: SANITIZE := thread
+asan: ## `make check`, for root some of `make test` too, under Address- and UBSanitizer
+tsan: ## the same under ThreadSanitizer
+asan tsan:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE=$(SANITIZE) check
+	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ QUICK=1 tests/run $(SANITIZED))
 
-tsan: ## `make check` under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SANITIZE=thread check
-
-setup:
+setup: ## install the Debian packages that are missing (root)
 	$(Q)scripts/setup.sh
 
 install: all ## into $(DESTDIR)$(PREFIX)
@@ -93,13 +103,14 @@ install: all ## into $(DESTDIR)$(PREFIX)
 		$(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(filter-out %.md,$(wildcard configs/*)) $(DESTDIR)$(PREFIX)/share/ringway
+	sed -i 's|/usr/local/sbin|$(PREFIX)/sbin|' $(DESTDIR)$(PREFIX)/share/ringway/ringwayd.service
 	for page in $(MANPAGES); do \
 		install -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; done
 
 format: ## lay out all C files
 	$(Q)clang-format -i $$(git ls-files -co --exclude-standard '*.c' '*.h')
 
-clean:
+clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
 help:

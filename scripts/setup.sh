@@ -15,7 +15,7 @@ packages=(
 	util-linux valgrind
 	# the tests' own QUIC server
 	libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev libgnutls28-dev
-	# what the benchmarks compare with, and what shows packets
+	# the rules of configs/, and captures of tests
 	nftables tcpdump
 )
 
@@ -39,7 +39,7 @@ install_missing() {
 	export DEBIAN_FRONTEND=noninteractive
 	# The package lists may be missing or old: fetch them only if it does not work without.
 	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null 2>&1 && return
-	apt-get update -qq
+	apt-get update -qq >/dev/null
 	apt-get install -qq -y --no-install-recommends "${wanted[@]}" >/dev/null
 }
 

@@ -108,7 +108,9 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 	  "the kernel's forwarding is off on the incoming interface")                             \
 	X(DROP_ROUTE_ENCAPSULATES, "xdp_drop_route_encapsulates",                                 \
 	  "the route to the client needs a kernel encapsulation")                                 \
-	X(DROP_TOO_BIG, "xdp_drop_too_big", "longer than the MTU of the route to the client")     \
+	X(DROP_TOO_BIG, "xdp_drop_too_big",                                                       \
+	  "longer than the MTU of the route to the client; with generic XDP also several "        \
+	  "datagrams that a backend left its card to cut up: switch tx-udp-segmentation off")     \
 	X(DROP_FOREIGN_INTERFACE, "xdp_drop_foreign_interface",                                   \
 	  "the route to the client leaves by an interface that is not in the configuration")      \
 	X(DROP_FIB_ERROR, "xdp_drop_fib_error", "an answer of the kernel that ringway cannot use")

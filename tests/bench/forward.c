@@ -5,6 +5,7 @@
  * pass, as a network card would fill it; only forward_burst() is timed. Prints a
  * JSON row with every pass; its value is their tenth percentile, since what else
  * the machine does may double the time of a pass and never shortens it. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,21 +27,22 @@
 #define CID_LEN	       8
 
 static struct {
-	const char *connections, *backends, *services, *passes, *known;
+	uint64_t connections, backends, services, passes;
+	const char *known;
 	bool is_return, is_ipv6;
 } arguments = {
-	.connections = "1000000",
-	.backends = "100",
-	.services = "1",
-	.passes = "200",
-	.known = "nothing",
+	.connections = 1000000, .backends = 100, .services = 1, .passes = 200, .known = "nothing"
 };
 
 static const struct option_entry entries[] = {
-	{ 0, "connections", "COUNT", "default 1000000", .value = &arguments.connections },
-	{ 0, "backends", "COUNT", "of a service; default 100", .value = &arguments.backends },
-	{ 0, "services", "COUNT", "default 1", .value = &arguments.services },
-	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .value = &arguments.passes },
+	{ 0, "connections", "COUNT", "default 1000000", .number = &arguments.connections,
+	  .minimum = 1, .maximum = UINT32_MAX },
+	{ 0, "backends", "COUNT", "of a service; default 100", .number = &arguments.backends,
+	  .minimum = 1, .maximum = BACKEND_COUNT_MAX },
+	{ 0, "services", "COUNT", "default 1", .number = &arguments.services, .minimum = 1,
+	  .maximum = SERVICE_COUNT_MAX },
+	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .number = &arguments.passes,
+	  .minimum = 1, .maximum = 1000000 },
 	{ 0, "known", "WHAT", "of connections: nothing (default), tuple (plain UDP), cid",
 	  .value = &arguments.known },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
@@ -176,7 +178,7 @@ static void connection_insert(struct router *router, uint64_t connection, size_t
 /* Every connection into the table that is to decide, on some backend. */
 static struct router *router_make(size_t service_count, size_t backend_count)
 {
-	uint64_t count = strtoull(arguments.connections, NULL, 10);
+	uint64_t count = arguments.connections;
 	bool is_return = arguments.is_return;
 	struct router *router;
 
@@ -202,14 +204,15 @@ static void report(double *runs, size_t count)
 	char subject[96];
 
 	(void)snprintf(
-		subject, sizeof(subject), "forward_burst %s %s, known %s, %s connections, %s x %s",
+		subject, sizeof(subject),
+		"forward_burst %s %s, known %s, %" PRIu64 " connections, %" PRIu64 " x %" PRIu64,
 		arguments.is_ipv6 ? "IPv6" : "IPv4", arguments.is_return ? "return" : "service",
 		arguments.known, arguments.connections, arguments.services, arguments.backends);
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(values, json_real(runs[i]));
 	qsort(runs, count, sizeof(*runs), compare);
 	json_object_set_new(row, "subject", json_string(subject));
-	json_object_set_new(row, "metric", json_string("time a datagram"));
+	json_object_set_new(row, "metric", json_string("time a datagram, 10th percentile"));
 	json_object_set_new(row, "unit", json_string("ns"));
 	json_object_set_new(row, "value", json_real(runs[count / 10]));
 	json_object_set_new(row, "runs", values);
@@ -232,9 +235,9 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	service_count = strtoul(arguments.services, NULL, 10);
-	backend_count = strtoul(arguments.backends, NULL, 10);
-	passes = strtoul(arguments.passes, NULL, 10);
+	service_count = arguments.services;
+	backend_count = arguments.backends;
+	passes = arguments.passes;
 	runs = calloc(passes, sizeof(*runs));
 	ctx.route.table = table_make(service_count, backend_count);
 	ctx.route.router = router_make(service_count, backend_count);
@@ -246,8 +249,7 @@ int main(int argc, char **argv)
 
 		for (size_t i = 0; i < POOL_COUNT; i++)
 			pool[i] = frame_make(chunks + i * CHUNK_SIZE,
-					     random_next(&random) %
-						     strtoull(arguments.connections, NULL, 10),
+					     random_next(&random) % arguments.connections,
 					     service_count, backend_count);
 		for (size_t i = 0; i < POOL_COUNT; i += BURST_MAX) {
 			uint64_t start_ns = clock_ns();

@@ -2,6 +2,7 @@
 /* l2fwd - the ceiling: what comes in by one interface leaves by the other with
  * its MAC addresses changed, and nothing else. The same engine, batch and kicks
  * as ringwayd; XDP does no more than it must. */
+#include <inttypes.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -60,8 +61,9 @@ static void macs_swap(struct packet *packets, size_t count)
 
 static void forward(struct io *io)
 {
-	uint64_t datagrams = 0, swap_ns = 0, busy_ns = 0;
+	uint64_t datagrams = 0, tx_full = 0, swap_ns = 0, busy_ns = 0;
 	struct packet packets[BURST_MAX];
+	struct io_stats stats;
 
 	while (!stop) {
 		uint64_t start_ns = clock_ns(), rx_ns;
@@ -76,10 +78,13 @@ static void forward(struct io *io)
 		io_af_xdp.release(io, packets + sent, received - sent);
 		busy_ns += clock_ns() - start_ns;
 		datagrams += received;
+		tx_full += received - sent;
 	}
-	printf("{\"received\": %llu, \"forward_ns\": %llu, \"busy_ns\": %llu}\n",
-	       (unsigned long long)datagrams, (unsigned long long)swap_ns,
-	       (unsigned long long)busy_ns);
+	io_af_xdp.stats(io, &stats);
+	printf("{\"received\": %" PRIu64 ", \"forward_ns\": %" PRIu64 ", \"busy_ns\": %" PRIu64
+	       ", \"tx_full\": %" PRIu64 ", \"rx_ring_full\": %" PRIu64 "}\n",
+	       datagrams, swap_ns, busy_ns, tx_full,
+	       stats.ports[0].rx_ring_full + stats.ports[1].rx_ring_full);
 }
 
 static int port_attach(struct l2fwd *bpf, const struct io *io, uint32_t port, uint32_t ifindex)

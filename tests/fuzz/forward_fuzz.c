@@ -11,13 +11,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct table *table_make(void)
 {
-	/* ::ffff:0.0.0.1 and ::1; ::ffff:0.0.0.2 and ::2 */
+	/* As in tests/vectors/frames.py: 192.0.2.1 and 2001:db8::1, 10.0.0.1 and fd00::1. */
 	const struct table_endpoint service = { { true, true },
-						{ { [10] = 0xff, 0xff, [15] = 1 }, { [15] = 1 } },
+						{ { [10] = 0xff, 0xff, 192, 0, 2, 1 },
+						  { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } },
 						wire_be16(443) };
 	const struct table_backend backend = {
 		.endpoint = { { true, true },
-			      { { [10] = 0xff, 0xff, [15] = 2 }, { [15] = 2 } },
+			      { { [10] = 0xff, 0xff, 10, 0, 0, 1 }, { 0xfd, [15] = 1 } },
 			      wire_be16(4433) },
 		.weight = 1,
 	};

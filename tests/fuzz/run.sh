@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
-# Run every fuzzer for some seconds, two at a time, from the vectors if there are
-# any. A crash fails the run and leaves its input in $BUILD/tests/fuzz/.
+# Run every fuzzer for some seconds, two at a time, each from seeds of its own: packets
+# of tests/vectors, configurations from wherever there are any. A crash fails the run
+# and leaves its input in $BUILD/tests/fuzz/.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -18,14 +19,18 @@ if [ ! -x "$1" ]; then
 	exit 1
 fi
 
-# What the fuzzer finds goes to the first directory, so never to the vectors.
-export build seconds corpora
+seeds=$corpora/seeds
+tests/vectors/frames.py seeds "$seeds"
+mkdir "$seeds/config_fuzz"
+cp --backup=numbered configs/*.yaml tests/golden/*/*.yaml "$seeds/config_fuzz"
+
+export build seconds corpora seeds
 printf '%s\n' "$@" | xargs -n 1 -P 2 sh -c '
 	name=$(basename "$1")
 	mkdir "$corpora/$name"
-	seeds=; [ -d tests/vectors ] && seeds=tests/vectors
+	[ ! -d "$seeds/$name" ] || cp "$seeds/$name"/* "$corpora/$name"
 	if "$1" -max_total_time="$seconds" -max_len=4096 -timeout=5 -verbosity=1 \
-		-artifact_prefix="$build/$name-" "$corpora/$name" $seeds \
+		-artifact_prefix="$build/$name-" "$corpora/$name" \
 		>"$corpora/$name.log" 2>&1; then
 		echo "ok    $name: $(sed -n "s/^Done //p" "$corpora/$name.log")"
 	else

@@ -311,8 +311,9 @@ refusal_cases() {
 	sink_start sink --interface=b0
 	refused 1 "b0 has an XDP program already" run_in sink "$load" sink --interface=b0
 	sink_end
-	check_equal "--version" "ringway-load" "$("$load" --version | cut -d' ' -f1)"
-	check_equal "--help" "Usage: ringway-load send" "$("$load" --help | head -1 | cut -d' ' -f1-3)"
+	check_equal "--version" "ringway" "$("$load" --version | cut -d' ' -f1)"
+	check_equal "--help" "Usage: ringway-load send|sink" "$("$load" --help | head -1 | cut -d' ' -f1-3)"
+	check_equal "send --help" "Usage: ringway-load send" "$("$load" send --help | head -1 | cut -d' ' -f1-3)"
 	echo "refusals: as they should be"
 }
 

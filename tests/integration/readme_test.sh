@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# readme_test.sh - what README.md tells a reader to type works. Of each command in a
-# ```sh block: `make demo` is run, other make targets must exist, of our programs
-# every option must be one and every file must be there; the rest must exist.
+# readme_test.sh - what README.md tells a reader to type works. Its configuration is
+# valid. Of each command in a ```sh block: `make demo`, `ringwayd -n` and ringwayctl are
+# run, other make targets must exist, other options of our programs must be options,
+# every file must be there; the rest must exist.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -17,6 +18,23 @@ check_make() {
 			fail "README.md: make $word"
 		[[ $word != demo ]] || make BUILD="$BUILD" demo || fail 'README.md: make demo'
 	done
+}
+
+# check_run COMMAND...: one that ends by itself or shows something for ever.
+check_run() {
+	local status=0
+
+	timeout 2 "$@" >"$topology_dir/shown" || status=$?
+	[[ $status == 0 || $status == 124 && -s $topology_dir/shown ]] ||
+		fail "README.md: $* ends with $status"
+}
+
+check_ours() {
+	case "$1 ${*:2}" in
+	'ringwayd -n -c '*) check_run "$BUILD/ringwayd" -n -c "$topology_dir/readme.yaml" ;;
+	'ringwayctl '*) check_run "$BUILD/ringwayctl" -s "$topology_dir/ringway.sock" "${@:2}" ;;
+	*) check_program "$@" ;;
+	esac
 }
 
 check_program() {
@@ -40,14 +58,25 @@ check_command() {
 	[[ ${words[0]} != sudo ]] || words=("${words[@]:1}")
 	case ${words[0]} in
 	make) check_make "${words[@]:1}" ;;
-	*ringwayd | *ringwayctl | *ringway-load) check_program "${words[@]}" ;;
+	*ringwayd | *ringwayctl | *ringway-load) check_ours "${words[@]}" ;;
 	git | cd | apt | apt-get) ;; # of the reader's own machine
 	*) command -v "${words[0]}" >/dev/null || fail "README.md: no command ${words[0]}" ;;
 	esac
 	echo "README.md: $1"
 }
 
-mapfile -t commands < <(sed -n '/^```sh$/,/^```$/{/^```/d;s/[[:space:]]*#.*//;/./p}' README.md)
+# readme_blocks LANGUAGE: the lines of its ```LANGUAGE blocks.
+readme_blocks() {
+	sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/{/^\`\`\`/d;p}" README.md
+}
+
+! grep -nE '^[A-Z_]+$' README.md || fail 'README.md: a line that waits to be filled in'
+topology_up 1
+readme_blocks yaml >"$topology_dir/readme.yaml"
+topology_config "$topology_dir/ringway.yaml"
+start_ringwayd "$topology_dir/ringway.yaml"
+
+mapfile -t commands < <(readme_blocks sh | sed 's/[[:space:]]*#.*//;/./!d')
 ((${#commands[@]} > 0)) || fail 'README.md has no commands'
 for command in "${commands[@]}"; do
 	check_command "$command"

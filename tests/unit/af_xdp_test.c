@@ -349,7 +349,6 @@ static void binds_all_ports_in_one_mode(void **state)
 		  -EOPNOTSUPP,
 		  1 },
 		{ "copy", IO_MODE_COPY, IO_MODE_COPY, { -EINVAL, -EINVAL }, { 0 }, 0, 1 },
-		{ "generic", IO_MODE_GENERIC, IO_MODE_GENERIC, { -EINVAL }, { 0 }, 0, 1 },
 	};
 
 	(void)state;

@@ -221,7 +221,7 @@ static void fills_defaults(void **state)
 
 static const char every_key[] = "interfaces:\n"
 				"  - eth0\n"
-				"  - { mode: zero-copy, name: eth1 }\n"
+				"  - { mode: auto, name: eth1 }\n"
 				"  - { name: eth2, mode: copy }\n"
 				"  - { name: eth3, mode: generic }\n"
 				"queues: 4\n"
@@ -253,7 +253,7 @@ static void reads_every_key(void **state)
 	assert_int_equal(config->interface_count, 4);
 	assert_int_equal(config->interfaces[0].mode, IO_MODE_AUTO);
 	assert_string_equal(config->interfaces[1].name, "eth1");
-	assert_int_equal(config->interfaces[1].mode, IO_MODE_ZERO_COPY);
+	assert_int_equal(config->interfaces[1].mode, IO_MODE_AUTO);
 	assert_int_equal(config->interfaces[1].line, 3);
 	assert_int_equal(config->interfaces[2].mode, IO_MODE_COPY);
 	assert_int_equal(config->interfaces[3].mode, IO_MODE_GENERIC);
@@ -337,6 +337,23 @@ static void reads_every_key_of_quic(void **state)
 	assert_true(config_server_id_is_of(&backend->server_ids[0], quic_lb));
 	assert_true(config_server_id_is_of(&backend->server_ids[1], quic_lb));
 	assert_round_trip(config);
+	config_free(config);
+}
+
+/* every_key cannot have it: zero-copy is for all interfaces or none. */
+static void reads_zero_copy(void **state)
+{
+	static const char text[] = "interfaces: [{ name: eth0, mode: zero-copy }, eth1]\n"
+				   "services:\n"
+				   "  - name: dns\n"
+				   "    addresses: [192.0.2.1]\n"
+				   "    port: 53\n"
+				   "    backends: [{ name: b1, addresses: [10.0.0.1] }]\n";
+	struct config *config = parse_good(text, strlen(text));
+
+	(void)state;
+	assert_int_equal(config->interfaces[0].mode, IO_MODE_ZERO_COPY);
+	assert_int_equal(config->interfaces[1].mode, IO_MODE_AUTO);
 	config_free(config);
 }
 
@@ -763,6 +780,7 @@ int main(void)
 		cmocka_unit_test(fills_defaults),
 		cmocka_unit_test(reads_every_key),
 		cmocka_unit_test(reads_every_key_of_quic),
+		cmocka_unit_test(reads_zero_copy),
 		cmocka_unit_test(sizes_frames),
 		cmocka_unit_test(reads_and_prints_durations),
 		cmocka_unit_test(refuses_with_line_and_reason),

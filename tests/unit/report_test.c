@@ -301,6 +301,29 @@ static void stats_of_an_engine_without_xdp(void **state)
 	json_decref(stats);
 }
 
+/* The socket knows copy and zero-copy only. */
+static void port_with_xdp_in_the_stack_is_generic(void **state)
+{
+	static const char *const modes[] = { "zero-copy", "generic" };
+	struct daemon *daemon = *state;
+
+	daemon->generic[1] = true;
+	json_t *stats = report_stats(daemon), *status = report_status(daemon);
+
+	for (size_t port = 0; port < 2; port++) {
+		json_t *worker = json_array_get(json_object_get(stats, "workers"), 0);
+		json_t *interface = json_array_get(json_object_get(status, "interfaces"), port);
+		json_t *queue = json_array_get(json_object_get(interface, "queues"), 0);
+
+		worker = json_array_get(json_object_get(worker, "ports"), port);
+		assert_string_equal(json_string_value(json_object_get(worker, "mode")),
+				    modes[port]);
+		assert_string_equal(json_string_value(json_object_get(queue, "mode")), modes[port]);
+	}
+	json_decref(stats);
+	json_decref(status);
+}
+
 static void stats_says_when_xdp_cannot_be_read(void **state)
 {
 	attach.err = -EPERM;
@@ -398,6 +421,7 @@ int main(void)
 		cmocka_unit_test_setup(stats_has_every_counter_in_its_place, set_up),
 		cmocka_unit_test_setup(stats_names_what_xdp_did, set_up),
 		cmocka_unit_test_setup(stats_of_an_engine_without_xdp, set_up),
+		cmocka_unit_test_setup(port_with_xdp_in_the_stack_is_generic, set_up),
 		cmocka_unit_test_setup(stats_says_when_xdp_cannot_be_read, set_up),
 		cmocka_unit_test_setup(frames_outstanding_are_never_negative, set_up),
 		cmocka_unit_test_setup(backends_are_summed_over_workers, set_up),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ringway_load.c - the command line of ringway-load(8). */
 #include <bpf/libbpf.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,24 +9,24 @@
 #include "load/summary.h"
 #include "ringway/limits.h"
 #include "util/number.h"
+#include "util/options.h"
 
-#define EXIT_MISUSE 2
-
-enum command {
-	COMMAND_SEND = 1 << 0,
-	COMMAND_SINK = 1 << 1,
-};
+#define FROM_TO(least, most) .minimum = (least), .maximum = (most)
+#define COUNT_OF(entries)    (sizeof(entries) / sizeof((entries)[0]))
 
 /* Numbers that were not given are 0, where that is no number to give, or the
  * default. */
-struct options {
+static struct {
 	const char *ifname;
 	struct load_endpoint to, from;
-	uint8_t mac[6];
+	struct mac {
+		uint8_t bytes[6];
+		bool is_set;
+	} mac;
 	enum load_kind kind;
-	bool has_mac, is_echo, is_json;
+	bool is_echo, is_json;
 	uint64_t count, rate, seconds, size, flows, cids, cid_len, stream, cpu, port;
-};
+} arguments = { .rate = 10000, .flows = 1, .cid_len = 8 };
 
 static const char *const kind_names[] = {
 #define X(constant, name, size, meaning) [LOAD_##constant] = name,
@@ -35,94 +34,14 @@ static const char *const kind_names[] = {
 #undef X
 };
 
-enum value_kind {
-	VALUE_NONE,
-	VALUE_NUMBER,
-	VALUE_NAME,
-	VALUE_ENDPOINT,
-	VALUE_MAC,
-	VALUE_KIND,
-};
-
-struct option_row {
-	const char *name, *argument;
-	enum value_kind kind;
-	size_t offset; /* in struct options */
-	uint64_t minimum, maximum;
-	unsigned int commands;
-	const char *help;
-};
-
-#define AT(member) offsetof(struct options, member)
-#define BOTH	   (COMMAND_SEND | COMMAND_SINK)
-
-static const struct option_row rows[] = {
-	{ "interface", "IF", VALUE_NAME, AT(ifname), 0, 0, BOTH, "send out of or count on IF" },
-	{ "to", "ADDR:PORT", VALUE_ENDPOINT, AT(to), 0, 0, COMMAND_SEND,
-	  "destination; [ADDR]:PORT for IPv6" },
-	{ "from", "ADDR[:PORT]", VALUE_ENDPOINT, AT(from), 0, 0, COMMAND_SEND,
-	  "first source (default: the kernel's, port 4096)" },
-	{ "mac", "MAC", VALUE_MAC, AT(mac), 0, 0, COMMAND_SEND,
-	  "next hop (default: the kernel's neighbour)" },
-	{ "kind", "KIND", VALUE_KIND, AT(kind), 0, 0, COMMAND_SEND,
-	  "quic-short, quic-initial or udp (default)" },
-	{ "size", "BYTES", VALUE_NUMBER, AT(size), 1, LOAD_FRAME_LEN_MAX, COMMAND_SEND,
-	  "UDP payload (default: 1200 for quic-initial, else 100)" },
-	{ "flows", "N", VALUE_NUMBER, AT(flows), 1, 100000000, COMMAND_SEND,
-	  "source ports and, beyond 60000, addresses (default: 1)" },
-	{ "cids", "N", VALUE_NUMBER, AT(cids), 1, 1000000000, COMMAND_SEND,
-	  "Connection IDs in turn (default: one a flow)" },
-	{ "cid-len", "BYTES", VALUE_NUMBER, AT(cid_len), 0, QUIC_CID_LEN_MAX, COMMAND_SEND,
-	  "length of the Connection IDs (default: 8)" },
-	{ "stream", "N", VALUE_NUMBER, AT(stream), 1, UINT32_MAX, COMMAND_SEND,
-	  "number of this run's sequence (default: random)" },
-	{ "rate", "PPS", VALUE_NUMBER, AT(rate), 0, 100000000, COMMAND_SEND,
-	  "frames a second, 0 for all it can (default: 10000)" },
-	{ "cpu", "N", VALUE_NUMBER, AT(cpu), 0, CPU_SETSIZE - 1, COMMAND_SEND,
-	  "run on CPU N (default: 0)" },
-	{ "port", "P", VALUE_NUMBER, AT(port), 1, UINT16_MAX, COMMAND_SINK,
-	  "count this destination port only" },
-	{ "echo", NULL, VALUE_NONE, AT(is_echo), 0, 0, COMMAND_SINK,
-	  "send datagrams back instead of dropping them" },
-	{ "count", "N", VALUE_NUMBER, AT(count), 1, UINT32_MAX, BOTH,
-	  "end after N datagrams (default to send: 1000000)" },
-	{ "seconds", "S", VALUE_NUMBER, AT(seconds), 1, 86400, BOTH,
-	  "end after S seconds (default to send: 10)" },
-	{ "json", NULL, VALUE_NONE, AT(is_json), 0, 0, BOTH, "print the result as JSON" },
-};
-
-#define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
-
-static void help_command(enum command command)
+static bool endpoint_parse(const char *text, void *ret_parsed)
 {
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		char left[32];
-
-		if (!(rows[i].commands & command))
-			continue;
-		(void)snprintf(left, sizeof(left), "--%s%s%s", rows[i].name,
-			       rows[i].argument ? "=" : "",
-			       rows[i].argument ? rows[i].argument : "");
-		printf("      %-20s %s\n", left, rows[i].help);
-	}
+	return load_endpoint_parse(text, ret_parsed);
 }
 
-static void help(void)
+static bool mac_parse(const char *text, void *ret_parsed)
 {
-	puts("Usage: ringway-load send --interface=IF --to=ADDR:PORT [OPTION]...\n"
-	     "       ringway-load sink --interface=IF [OPTION]...\n"
-	     "Send numbered UDP or QUIC datagrams, count and check what arrives of them.\n\n"
-	     "  send");
-	help_command(COMMAND_SEND);
-	puts("\n  sink: until the first of --count, --seconds, SIGINT and SIGTERM");
-	help_command(COMMAND_SINK);
-	puts("\n  -V, --version            print the version\n"
-	     "  -h, --help               print this help\n\n"
-	     "Exit status: 0 success, 1 failure, 2 bad usage.");
-}
-
-static bool mac_parse(const char *text, uint8_t ret_mac[6])
-{
+	struct mac *ret_mac = ret_parsed;
 	char digits[13];
 
 	if (strlen(text) != 17)
@@ -133,93 +52,93 @@ static bool mac_parse(const char *text, uint8_t ret_mac[6])
 		memcpy(digits + 2 * i, text + 3 * i, 2);
 	}
 	digits[12] = 0;
-	return number_hex_parse(digits, ret_mac, 6);
+	ret_mac->is_set = number_hex_parse(digits, ret_mac->bytes, sizeof(ret_mac->bytes));
+	return ret_mac->is_set;
 }
 
-static bool kind_parse(const char *text, enum load_kind *ret_kind)
+static bool kind_parse(const char *text, void *ret_parsed)
 {
 	for (int i = 0; i < LOAD_KIND_COUNT; i++)
 		if (strcmp(text, kind_names[i]) == 0) {
-			*ret_kind = (enum load_kind)i;
+			*(enum load_kind *)ret_parsed = (enum load_kind)i;
 			return true;
 		}
 	return false;
 }
 
-static bool value_parse(const struct option_row *row, const char *text, struct options *options)
-{
-	void *value = (char *)options + row->offset;
+static const struct option_entry send_entries[] = {
+	{ 0, "interface", "IF", "send out of IF", .value = &arguments.ifname },
+	{ 0, "to", "ADDR:PORT", "destination; [ADDR]:PORT for IPv6", .parse = endpoint_parse,
+	  .parsed = &arguments.to },
+	{ 0, "from", "ADDR[:PORT]", "first source (default: the kernel's, port 4096)",
+	  .parse = endpoint_parse, .parsed = &arguments.from },
+	{ 0, "mac", "MAC", "next hop (default: the kernel's neighbour)", .parse = mac_parse,
+	  .parsed = &arguments.mac },
+	{ 0, "kind", "KIND", "quic-short, quic-initial or udp (default)", .parse = kind_parse,
+	  .parsed = &arguments.kind },
+	{ 0, "size", "BYTES", "UDP payload (default: 1200 for quic-initial, else 100)",
+	  .number = &arguments.size, FROM_TO(1, LOAD_FRAME_LEN_MAX) },
+	{ 0, "flows", "N", "source ports and, beyond 60000, addresses (default: 1)",
+	  .number = &arguments.flows, FROM_TO(1, 100000000) },
+	{ 0, "cids", "N", "Connection IDs in turn (default: one a flow)", .number = &arguments.cids,
+	  FROM_TO(1, 1000000000) },
+	{ 0, "cid-len", "BYTES", "length of the Connection IDs (default: 8)",
+	  .number = &arguments.cid_len, FROM_TO(0, QUIC_CID_LEN_MAX) },
+	{ 0, "stream", "N", "number of this run's sequence (default: random)",
+	  .number = &arguments.stream, FROM_TO(1, UINT32_MAX) },
+	{ 0, "rate", "PPS", "frames a second, 0 for all it can (default: 10000)",
+	  .number = &arguments.rate, FROM_TO(0, 100000000) },
+	{ 0, "cpu", "N", "run on CPU N (default: 0)", .number = &arguments.cpu,
+	  FROM_TO(0, CPU_SETSIZE - 1) },
+	{ 0, "count", "N", "end after N frames (default: 1000000)", .number = &arguments.count,
+	  FROM_TO(1, UINT32_MAX) },
+	{ 0, "seconds", "S", "end after S seconds (default: 10)", .number = &arguments.seconds,
+	  FROM_TO(1, 86400) },
+	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
+};
 
-	switch (row->kind) {
-	case VALUE_NONE: return *(bool *)value = true;
-	case VALUE_NUMBER: return number_parse(text, row->minimum, row->maximum, value);
-	case VALUE_NAME: *(const char **)value = text; return *text;
-	case VALUE_ENDPOINT: return load_endpoint_parse(text, value);
-	case VALUE_MAC: return options->has_mac = mac_parse(text, value);
-	case VALUE_KIND: return kind_parse(text, value);
-	}
-	return false;
-}
+static const struct option_entry sink_entries[] = {
+	{ 0, "interface", "IF", "count on IF", .value = &arguments.ifname },
+	{ 0, "port", "P", "count this destination port only", .number = &arguments.port,
+	  FROM_TO(1, UINT16_MAX) },
+	{ 0, "echo", NULL, "send datagrams back instead of dropping them",
+	  .flag = &arguments.is_echo },
+	{ 0, "count", "N", "end after N datagrams", .number = &arguments.count,
+	  FROM_TO(1, UINT32_MAX) },
+	{ 0, "seconds", "S", "end after S seconds", .number = &arguments.seconds,
+	  FROM_TO(1, 86400) },
+	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
+};
 
-/* NULL: getopt has said it. */
-static int misuse(const char *what, const char *which)
-{
-	if (what)
-		(void)fprintf(stderr, "ringway-load: %s%s\n", what, which);
-	(void)fputs("Try 'ringway-load --help'.\n", stderr);
-	return EXIT_MISUSE;
-}
+static const struct options options = {
+	.usage = "ringway-load send|sink [OPTION]...",
+	.summary = "Send numbered UDP or QUIC datagrams, count and check what arrives of them.",
+	.footer = "`ringway-load send --help` and `ringway-load sink --help` list their options.\n"
+		  "Exit status: 0 success, 1 failure, 2 bad usage.",
+};
 
-/* 0 or EXIT_MISUSE, after saying why. argv[0] is the command. */
-static int options_parse(int argc, char **argv, enum command command, struct options *options)
-{
-	struct option long_options[ROW_COUNT + 1] = { { NULL, 0, NULL, 0 } };
-	size_t count = 0;
-	int index;
-
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (rows[i].commands & command)
-			long_options[count++] =
-				(struct option){ rows[i].name,
-						 rows[i].argument ? required_argument : no_argument,
-						 NULL, (int)i };
-	while ((index = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		if (index == '?')
-			return misuse(NULL, NULL);
-		if (!value_parse(&rows[index], optarg, options))
-			return misuse("bad value of --", rows[index].name);
-	}
-	if (optind < argc)
-		return misuse("too many arguments: ", argv[optind]);
-	if (!options->ifname)
-		return misuse("--interface is missing", "");
-	if (command == COMMAND_SEND && !options->to.port)
-		return misuse("--to=ADDR:PORT is missing", "");
-	return 0;
-}
-
-static int send_run(const struct options *options, char *error, size_t error_size)
+static int send_run(char *error, size_t error_size)
 {
 	static const uint8_t no_address[16];
-	bool has_from = memcmp(options->from.addr, no_address, sizeof(no_address)) != 0;
+	bool has_from = memcmp(arguments.from.addr, no_address, sizeof(no_address)) != 0;
 	struct load_source_config config = {
-		.ifname = options->ifname,
+		.ifname = arguments.ifname,
 		.shape = {
-			.kind = options->kind,
-			.to = options->to,
-			.first_port = options->from.port ? options->from.port : LOAD_FIRST_PORT,
-			.size = (uint32_t)options->size,
-			.flows = (uint32_t)options->flows,
-			.cids = (uint32_t)(options->cids ? options->cids : options->flows),
-			.cid_len = options->kind == LOAD_UDP ? 0 : (uint32_t)options->cid_len,
-			.stream = (uint32_t)options->stream,
+			.kind = arguments.kind,
+			.to = arguments.to,
+			.first_port = arguments.from.port ? arguments.from.port : LOAD_FIRST_PORT,
+			.size = (uint32_t)arguments.size,
+			.flows = (uint32_t)arguments.flows,
+			.cids = (uint32_t)(arguments.cids ? arguments.cids : arguments.flows),
+			.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
+			.stream = (uint32_t)arguments.stream,
 		},
-		.from = has_from ? options->from.addr : NULL,
-		.mac = options->has_mac ? options->mac : NULL,
-		.count = options->count ? options->count : 1000000,
-		.rate = options->rate,
-		.seconds = (uint32_t)(options->seconds ? options->seconds : 10),
-		.cpu = (uint32_t)options->cpu,
+		.from = has_from ? arguments.from.addr : NULL,
+		.mac = arguments.mac.is_set ? arguments.mac.bytes : NULL,
+		.count = arguments.count ? arguments.count : 1000000,
+		.rate = arguments.rate,
+		.seconds = (uint32_t)(arguments.seconds ? arguments.seconds : 10),
+		.cpu = (uint32_t)arguments.cpu,
 	};
 	struct load_source_result result;
 	int err;
@@ -231,60 +150,97 @@ static int send_run(const struct options *options, char *error, size_t error_siz
 	err = load_source_run(&config, &result, error, error_size);
 	if (err)
 		return err;
-	if (load_summary_source(&result, config.shape.stream, options->is_json))
+	if (load_summary_source(&result, config.shape.stream, arguments.is_json))
 		return fail(-1, error, error_size, "cannot write the result to stdout");
 	return 0;
 }
 
-static int sink_run(const struct options *options, char *error, size_t error_size)
+static int sink_run(char *error, size_t error_size)
 {
 	const struct load_sink_config config = {
-		.ifname = options->ifname,
-		.port = (uint16_t)options->port,
-		.seconds = (uint32_t)options->seconds,
-		.count = options->count,
-		.echo = options->is_echo,
+		.ifname = arguments.ifname,
+		.port = (uint16_t)arguments.port,
+		.seconds = (uint32_t)arguments.seconds,
+		.count = arguments.count,
+		.echo = arguments.is_echo,
 	};
 	struct load_sink_result result;
 	int err = load_sink_run(&config, &result, error, error_size);
 
 	if (err)
 		return err;
-	if (load_summary_sink(&result, options->is_json))
+	if (load_summary_sink(&result, arguments.is_json))
 		err = fail(-1, error, error_size, "cannot write the result to stdout");
 	load_sink_result_free(&result);
 	return err;
 }
 
+/* The two things it does. */
+static const struct command {
+	const char *name;
+	struct options options;
+	int (*run)(char *error, size_t error_size);
+} commands[] = {
+	{ "send",
+	  { .usage = "ringway-load send --interface=IF --to=ADDR:PORT [OPTION]...",
+	    .summary = "Send numbered UDP or QUIC datagrams.",
+	    .entries = send_entries,
+	    .count = COUNT_OF(send_entries) },
+	  send_run },
+	{ "sink",
+	  { .usage = "ringway-load sink --interface=IF [OPTION]...",
+	    .summary = "Count and check what arrives, until the first of --count, --seconds, "
+		       "SIGINT, SIGTERM.",
+	    .entries = sink_entries,
+	    .count = COUNT_OF(sink_entries) },
+	  sink_run },
+};
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* -1, or the exit status to end with. argv[0] is the program, the command is gone. */
+static int command_parse(const struct command *command, int argc, char **argv)
+{
+	int operands, status = options_parse(&command->options, argc, argv, &operands);
+
+	if (status >= 0)
+		return status;
+	if (operands < argc)
+		return options_misuse(argv, "too many arguments: %s", argv[operands]);
+	if (!arguments.ifname || !*arguments.ifname)
+		return options_misuse(argv, "--interface is missing");
+	if (command->run == send_run && !arguments.to.port)
+		return options_misuse(argv, "--to=ADDR:PORT is missing");
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
-	struct options options = { .rate = 10000, .flows = 1, .cid_len = 8 };
-	const char *word = argc > 1 ? argv[1] : "";
-	enum command command;
+	/* What stands before the command is the program's own. */
+	int operand, status = options_parse(&options, argc < 2 ? argc : 2, argv, &operand);
+	const struct command *command;
 	char error[512];
-	int status;
 
-	if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
-		help();
-		return 0;
-	}
-	if (strcmp(word, "-V") == 0 || strcmp(word, "--version") == 0) {
-		puts("ringway-load " RINGWAY_VERSION);
-		return 0;
-	}
-	if (strcmp(word, "send") == 0)
-		command = COMMAND_SEND;
-	else if (strcmp(word, "sink") == 0)
-		command = COMMAND_SINK;
-	else
-		return misuse(*word ? "no such command: " : "what to do: send or sink?", word);
+	if (status >= 0)
+		return status;
+	if (argc < 2)
+		return options_misuse(argv, "what to do: send or sink?");
+	command = command_find(argv[1]);
+	if (!command)
+		return options_misuse(argv, "no such command: %s", argv[1]);
 
 	argv[1] = argv[0]; /* for getopt's own messages */
-	status = options_parse(argc - 1, argv + 1, command, &options);
-	if (status)
+	status = command_parse(command, argc - 1, argv + 1);
+	if (status >= 0)
 		return status;
 	(void)libbpf_set_print(NULL); /* the sentence below says what matters */
-	if ((command == COMMAND_SEND ? send_run : sink_run)(&options, error, sizeof(error))) {
+	if (command->run(error, sizeof(error))) {
 		(void)fprintf(stderr, "ringway-load: %s\n", error);
 		return 1;
 	}

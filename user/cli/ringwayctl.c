@@ -14,7 +14,6 @@
 #include "ringway/limits.h"
 #include "util/clock.h"
 #include "util/log.h"
-#include "util/number.h"
 #include "util/options.h"
 
 #define WATCH_SECONDS_MAX 3600
@@ -23,7 +22,8 @@
 #define ERROR_SIZE (1 << 20)
 
 static struct {
-	const char *socket, *watch;
+	const char *socket;
+	uint64_t watch_s; /* 0: ask once */
 	bool json;
 } arguments = { .socket = CONTROL_SOCKET_PATH_DEFAULT };
 
@@ -32,7 +32,7 @@ static const struct option_entry entries[] = {
 	  .value = &arguments.socket },
 	{ 'j', "json", NULL, "print the answer as JSON", .flag = &arguments.json },
 	{ 'w', "watch", "[=SECONDS]", "ask again every SECONDS (default 1), show rates",
-	  .value = &arguments.watch },
+	  .number = &arguments.watch_s, .minimum = 1, .maximum = WATCH_SECONDS_MAX },
 };
 
 static char footer[2048];
@@ -73,14 +73,14 @@ struct look {
 static int json_print(json_t *answer)
 {
 	/* One line a document, where many follow each other. */
-	size_t layout = arguments.watch ? JSON_COMPACT : JSON_INDENT(2);
+	size_t layout = arguments.watch_s ? JSON_COMPACT : JSON_INDENT(2);
 
 	return json_dumpf(answer, stdout, layout) || putchar('\n') == EOF ? -EIO : 0;
 }
 
 static int table_print(const char *command, const struct look *now, const struct look *before)
 {
-	if (arguments.watch && isatty(STDOUT_FILENO))
+	if (arguments.watch_s && isatty(STDOUT_FILENO))
 		(void)fputs("\033[H\033[2J", stdout); /* cursor home, clear the screen */
 	else if (before->answer)
 		(void)putchar('\n');
@@ -132,26 +132,20 @@ int main(int argc, char **argv)
 {
 	char line[CONTROL_LINE_SIZE_MAX_BYTES], error[256];
 	enum command command;
-	uint64_t interval_s = 0;
 	int operands, status;
 
 	footer_fill();
 	status = options_parse(&options, argc, argv, &operands);
 	if (status >= 0)
 		return status;
-	if (arguments.watch && !*arguments.watch)
-		arguments.watch = "1";
-	if (arguments.watch && !number_parse(arguments.watch, 1, WATCH_SECONDS_MAX, &interval_s))
-		return options_misuse(argv, "--watch takes 1 to %d seconds, not '%s'",
-				      WATCH_SECONDS_MAX, arguments.watch);
 	if (command_find((const char *const *)argv + operands, (size_t)(argc - operands), &command,
 			 error, sizeof(error)))
 		return options_misuse(argv, "%s", error);
-	if (interval_s && !commands[command].is_question)
+	if (arguments.watch_s && !commands[command].is_question)
 		return options_misuse(argv, "--watch is not for %s, which changes something",
 				      commands[command].name);
 	(void)snprintf(line, sizeof(line), "%s %s", commands[command].name,
 		       commands[command].argument ? argv[operands + 1] : "");
-	return looks(line, commands[command].name, (unsigned int)interval_s) ? EXIT_FAILURE
-									     : EXIT_SUCCESS;
+	return looks(line, commands[command].name, (unsigned int)arguments.watch_s) ? EXIT_FAILURE
+										    : EXIT_SUCCESS;
 }

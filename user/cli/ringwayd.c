@@ -14,10 +14,25 @@ enum {
 	EXIT_MISUSE = 2, /* bad usage, or a bad configuration file */
 };
 
+enum help_config {
+	HELP_CONFIG_NONE,
+	HELP_CONFIG_TEXT,
+	HELP_CONFIG_SCDOC,
+};
+
 static struct {
-	const char *config, *engine, *log_level, *help_config, *replay_in, *replay_out;
+	const char *config, *engine, *log_level, *replay_in, *replay_out;
+	enum help_config help_config;
 	bool check;
 } arguments = { .engine = "af_xdp", .log_level = "info" };
+
+static bool help_config_parse(const char *format, void *ret_parsed)
+{
+	enum help_config *ret_help = ret_parsed;
+
+	*ret_help = *format ? HELP_CONFIG_SCDOC : HELP_CONFIG_TEXT;
+	return !*format || strcmp(format, "scdoc") == 0;
+}
 
 static const struct option_entry entries[] = {
 	{ 'c', "config", "FILE", "read FILE (see ringway.yaml(5))", .value = &arguments.config },
@@ -30,7 +45,7 @@ static const struct option_entry entries[] = {
 	{ 0, "replay-out", "PCAP", "engine replay: write what is sent to PCAP",
 	  .value = &arguments.replay_out },
 	{ 0, "help-config", "[=scdoc]", "describe every key of FILE, exit",
-	  .value = &arguments.help_config },
+	  .parse = help_config_parse, .parsed = &arguments.help_config },
 };
 
 static const struct options options = {
@@ -107,8 +122,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (arguments.help_config) {
-		config_help(stdout, strcmp(arguments.help_config, "scdoc") == 0);
-		return EXIT_SUCCESS;
+		config_help(stdout, arguments.help_config == HELP_CONFIG_SCDOC);
+		return options_printed(argv);
 	}
 	if (operands < argc)
 		return options_misuse(argv, "unexpected argument '%s'", argv[operands]);
@@ -119,6 +134,8 @@ int main(int argc, char **argv)
 	engine = engine_choose(arguments.engine);
 	if (!engine)
 		return options_misuse(argv, "there is no engine '%s'", arguments.engine);
+	if (engine != &io_replay && (arguments.replay_in || arguments.replay_out))
+		return options_misuse(argv, "--replay-in and --replay-out need --engine=replay");
 	if (engine == &io_replay && (!arguments.replay_in || !arguments.replay_out))
 		return options_misuse(argv, "engine replay needs --replay-in and --replay-out");
 
@@ -127,7 +144,7 @@ int main(int argc, char **argv)
 	if (arguments.check) {
 		printf("%s: configuration is valid\n", arguments.config);
 		config_free(config);
-		return EXIT_SUCCESS;
+		return options_printed(argv);
 	}
 	return forward(config, engine);
 }

@@ -149,12 +149,38 @@ static void check_backend_total(const struct config *config, struct schema_reade
 	}
 }
 
+/* A worker has one memory for all interfaces, so zero-copy is for all or none. auto is
+ * no demand. */
+static void check_modes(const struct config *config, struct schema_reader *reader)
+{
+	const struct config_interface *zero_copy = NULL, *other = NULL;
+
+	for (size_t i = 0; i < config->interface_count; i++) {
+		const struct config_interface *interface = &config->interfaces[i];
+
+		if (schema_is_mistaken(reader, &interface->mode))
+			continue;
+		if (interface->mode == IO_MODE_ZERO_COPY && !zero_copy)
+			zero_copy = interface;
+		else if (interface->mode != IO_MODE_ZERO_COPY && interface->mode != IO_MODE_AUTO &&
+			 !other)
+			other = interface;
+	}
+	if (zero_copy && other)
+		schema_mistake(reader,
+			       other->line > zero_copy->line ? other->line : zero_copy->line, NULL,
+			       "interfaces \"%s\" with mode zero-copy and \"%s\" with another: "
+			       "expected zero-copy (or auto) for all or for none",
+			       zero_copy->name, other->name);
+}
+
 int config_check(struct config *config, struct schema_reader *reader)
 {
 	int err;
 
 	backend_port_default(config, reader);
 	check_frames(config, reader);
+	check_modes(config, reader);
 	check_backend_total(config, reader);
 	check_families(config, reader);
 	err = config_check_twice(config, reader);

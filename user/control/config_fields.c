@@ -96,7 +96,7 @@ static const struct schema_field interface_fields[] = {
 		.fallback = "auto",
 		.meaning = "How frames come from the driver: zero-copy needs the driver's support, "
 			   "copy works with native XDP, generic with every interface. auto takes "
-			   "the best that there is.",
+			   "the best that there is. zero-copy goes with zero-copy and auto only.",
 	},
 	{
 		.key = "clients",
@@ -153,9 +153,10 @@ static const struct schema_field limits_fields[] = {
 		.minimum = 0,
 		.maximum = 100000000,
 		.fallback = "2000000",
-		.meaning = "Connections to remember: so many 4-tuples, and so many Connection IDs. "
-			   "Ten million take 115 MB each. 0: nothing is remembered; Maglev and what "
-			   "servers put into Connection IDs decide alone.",
+		.meaning =
+			"Connections to remember: so many 4-tuples, and so many Connection IDs. "
+			"Ten million take 115 MB each. 0: nothing is remembered; Maglev and what "
+			"servers put into Connection IDs decide alone.",
 	},
 	{ .key = NULL },
 };

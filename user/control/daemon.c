@@ -255,6 +255,21 @@ static bool replay_has_failed(const struct daemon *daemon)
 	return stats.failed;
 }
 
+static const char *plural(size_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+static void ready_log(const struct daemon *daemon)
+{
+	size_t services = daemon->lineup->config->service_count;
+	size_t backends = daemon->lineup->backend_count;
+
+	log_info("ready: %u worker%s, %zu service%s, %zu backend%s", daemon->worker_count,
+		 plural(daemon->worker_count), services, plural(services), backends,
+		 plural(backends));
+}
+
 int daemon_run(struct daemon *daemon)
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -273,8 +288,7 @@ int daemon_run(struct daemon *daemon)
 	if (err) {
 		log_error("cannot wait for events: %s", strerror(-err));
 	} else {
-		log_info("ready: %u workers, %zu services, %zu backends", daemon->worker_count,
-			 daemon->lineup->config->service_count, daemon->lineup->backend_count);
+		ready_log(daemon);
 		err = events_serve(daemon, epoll, fds);
 	}
 	if (!daemon->attach) {

@@ -96,12 +96,19 @@ struct totals {
 	uint64_t received, sent, forwarded, dropped[DROP_REASON_COUNT];
 };
 
-static json_t *port_json(const char *ifname, const struct io_port_stats *port)
+static json_t *mode_json(const struct daemon *daemon, size_t port, enum io_mode bound)
+{
+	return text_or_null(mode_names[daemon->generic[port] ? IO_MODE_GENERIC : bound]);
+}
+
+static json_t *port_json(const struct daemon *daemon, size_t index,
+			 const struct io_port_stats *port)
 {
 	json_t *object = json_object();
 
-	json_build_put(&object, "interface", text_or_null(ifname));
-	json_build_put(&object, "mode", text_or_null(mode_names[port->mode]));
+	json_build_put(&object, "interface",
+		       text_or_null(daemon->lineup->config->interfaces[index].name));
+	json_build_put(&object, "mode", mode_json(daemon, index, port->mode));
 	json_build_number(&object, "received", port->received);
 	json_build_number(&object, "sent", port->sent);
 	json_build_number(&object, "completed", port->completed);
@@ -116,12 +123,12 @@ static json_t *port_json(const char *ifname, const struct io_port_stats *port)
 	return object;
 }
 
-static json_t *ports_json(const struct config *config, const struct io_stats *io)
+static json_t *ports_json(const struct daemon *daemon, const struct io_stats *io)
 {
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < io->port_count; i++)
-		json_build_append(&array, port_json(config->interfaces[i].name, &io->ports[i]));
+		json_build_append(&array, port_json(daemon, i, &io->ports[i]));
 	return array;
 }
 
@@ -177,7 +184,7 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct t
 	json_build_number(&object, "forward_ns", counter_read(&worker->forward_ns));
 	json_build_number(&object, "waits", io.waits);
 	json_build_put(&object, "frames", frames_json(&io));
-	json_build_put(&object, "ports", ports_json(daemon->lineup->config, &io));
+	json_build_put(&object, "ports", ports_json(daemon, &io));
 	return object;
 }
 
@@ -399,7 +406,7 @@ static json_t *queue_json(const struct daemon *daemon, uint32_t index, size_t po
 	json_build_number(&object, "queue", index);
 	json_build_number(&object, "worker", index);
 	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
-	json_build_put(&object, "mode", text_or_null(mode_names[io.ports[port].mode]));
+	json_build_put(&object, "mode", mode_json(daemon, port, io.ports[port].mode));
 	return object;
 }
 

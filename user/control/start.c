@@ -99,7 +99,9 @@ static int ports_attach(struct daemon *daemon, char *error)
 			err = attach_port(daemon->attach, port, link->ifindex, interface->name,
 					  link->mac, true, error, DAEMON_ERROR_SIZE);
 			daemon->generic[port] = true;
-			log_info("%s: generic XDP%s", interface->name,
+			log_info("%s: generic XDP%s; what senders leave their card to cut up is "
+				 "dropped: `ethtool -K DEV tx-udp-segmentation off` there",
+				 interface->name,
 				 interface->mode == IO_MODE_AUTO
 					 ? ", as its driver has no native XDP: slower"
 					 : "");

@@ -50,7 +50,6 @@ struct port {
 struct io {
 	struct xsk xsk;
 	struct frames frames;
-	enum io_mode mode;
 	uint32_t ring_size;
 	uint32_t first_port;   /* where the next rx begins */
 	struct io_stats stats; /* without those of the ports */
@@ -515,10 +514,7 @@ static int port_open(struct io *io, const struct io_port_config *config, bool ze
 		return err;
 	port->xsk = &io->xsk.ports[index];
 	port->stats.posted = fill_count;
-	if (port->xsk->zero_copy)
-		port->stats.mode = IO_MODE_ZERO_COPY;
-	else
-		port->stats.mode = io->mode == IO_MODE_GENERIC ? IO_MODE_GENERIC : IO_MODE_COPY;
+	port->stats.mode = port->xsk->zero_copy ? IO_MODE_ZERO_COPY : IO_MODE_COPY;
 	io->port_count++;
 	return 0;
 }
@@ -562,7 +558,6 @@ static int open_in_mode(const struct io_config *config, bool zero_copy, struct i
 
 	if (!io)
 		return fail(-ENOMEM, error, error_size, "out of memory for a worker's engine");
-	io->mode = config->mode;
 	io->ring_size = config->ring_size;
 	err = frames_open(&io->frames, config->frame_count, config->frame_size);
 	if (err) {

@@ -18,7 +18,9 @@ enum io_mode {
 	IO_MODE_AUTO, /* the best that every port has */
 	IO_MODE_ZERO_COPY,
 	IO_MODE_COPY,
-	IO_MODE_GENERIC, /* XDP in the stack, for drivers without native XDP */
+	/* XDP in the stack, for drivers without native XDP. A matter of where XDP is
+	 * attached: an engine binds such a port in copy mode. */
+	IO_MODE_GENERIC,
 };
 
 struct io_port_config {

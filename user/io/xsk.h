@@ -5,7 +5,13 @@
  * kernel in its place. A struct xsk is one worker's memory (UMEM) and one socket
  * a port on it; the rings are libxdp's and are used with its accessors. Not for
  * two threads at a time, but for xsk_statistics() and xsk_wake(). Nothing here knows who owns a
- * frame: that is the caller's. */
+ * frame: that is the caller's.
+ *
+ * libxdp creates the fill rings of the second and later ports in the call that binds
+ * them, so a driver that allocates while binding finds only the first port's filled. It
+ * takes the rest when kicked, and may log that buffers were short. A queue below the
+ * number of receive queues but not of transmit queues binds and never sends, and the
+ * kernel does not say so: whoever chooses the queues has to look. */
 #ifndef RINGWAY_IO_XSK_H
 #define RINGWAY_IO_XSK_H
 

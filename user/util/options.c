@@ -2,10 +2,13 @@
 #include "util/options.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "util/number.h"
 
 #define ENTRIES_MAX 32
 
@@ -74,32 +77,57 @@ static const struct option_entry *entry_find(const struct options *options, int 
 	return NULL;
 }
 
+/* -1, or the exit status after misuse. text is NULL for an argument that is missing. */
+static int value_set(const struct option_entry *entry, char **argv, const char *text)
+{
+	if (entry->flag) {
+		*entry->flag = true;
+	} else if (entry->value) {
+		*entry->value = text ? text : "";
+	} else if (entry->parse) {
+		text = text ? text : "";
+		if (!entry->parse(text, entry->parsed))
+			return options_misuse(argv, "bad value of --%s: '%s'", entry->name, text);
+	} else if (!text) {
+		*entry->number = entry->minimum;
+	} else if (!number_parse(text, entry->minimum, entry->maximum, entry->number)) {
+		return options_misuse(argv, "bad value of --%s: '%s'; it takes %llu to %llu",
+				      entry->name, text, (unsigned long long)entry->minimum,
+				      (unsigned long long)entry->maximum);
+	}
+	return -1;
+}
+
 int options_parse(const struct options *options, int argc, char **argv, int *ret_operands)
 {
 	struct option longs[ENTRIES_MAX + 3];
 	char shorts[3 * ENTRIES_MAX + 3];
-	int code;
+	int code, status = -1;
 
 	assert(options->count <= ENTRIES_MAX);
 	tables_build(options, longs, shorts);
-	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		const struct option_entry *entry;
-
+	optind = 0; /* getopt begins anew */
+	while (status < 0 && (code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		switch (code) {
 		case 'h':
-		case HELP: help_print(options); return 0;
+		case HELP: help_print(options); return options_printed(argv);
 		case 'V':
-		case VERSION: printf("ringway " RINGWAY_VERSION "\n"); return 0;
+		case VERSION: printf("ringway " RINGWAY_VERSION "\n"); return options_printed(argv);
 		case '?': return options_misuse(argv, NULL);
 		}
-		entry = entry_find(options, code);
-		if (entry->flag)
-			*entry->flag = true;
-		else
-			*entry->value = optarg ? optarg : "";
+		status = value_set(entry_find(options, code), argv, optarg);
 	}
 	*ret_operands = optind;
-	return -1;
+	return status;
+}
+
+int options_printed(char **argv)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	(void)fprintf(stderr, "%s: cannot write to the standard output: %s\n", argv[0],
+		      strerror(errno));
+	return 1;
 }
 
 int options_misuse(char **argv, const char *format, ...)
