@@ -31,13 +31,20 @@ def forward_suite(rows):
                     if r["subject"].startswith(start) and r["metric"] == metric)
 
     time = "time a datagram, 10th percentile"
-    few = value("forward_burst IPv4 service, 1000 connections", time)
-    many = value("forward_burst IPv4 service, 1000000 connections, 1 x 100", time)
-    back = value("forward_burst IPv4 return, 1000000 connections, 1 x 100", time)
-    return {"suite": "forward", "rows": rows,
-            "ratios": {"1000000 connections to 1000": many / few},
-            "bars": {"forward_burst() out, ns a datagram": bar(many, "<= 40", many <= 40),
-                     "forward_burst() back, ns a datagram": bar(back, "<= 40", back <= 40)}}
+    def burst(direction, known, connections):
+        return value(f"forward_burst IPv4 {direction}, known {known}, {connections} connections, "
+                     "1 x 100", time)
+
+    bars = {}
+    for known in ("nothing", "cid", "tuple"):
+        out = burst("service", known, 1000000)
+        bars[f"forward_burst() out, known {known}, ns a datagram"] = bar(out, "<= 40", out <= 40)
+    back = burst("return", "tuple", 1000000)
+    bars["forward_burst() back, known tuple, ns a datagram"] = bar(back, "<= 40", back <= 40)
+    for known in ("cid", "tuple"):
+        more = burst("service", known, 1000000) - burst("service", known, 1000)
+        bars[f"1000000 connections less 1000, known {known}, ns"] = bar(more, "<= 20", more <= 20)
+    return {"suite": "forward", "rows": rows, "ratios": {}, "bars": bars}
 
 
 # What a run says of itself, by metric and unit.
