@@ -22,7 +22,7 @@ enum command {
  * default. */
 struct options {
 	const char *ifname;
-	struct load_endpoint to, from;
+	struct endpoint to, from;
 	uint8_t mac[6];
 	enum load_kind kind;
 	bool has_mac, is_echo, is_json;
@@ -154,7 +154,7 @@ static bool value_parse(const struct option_row *row, const char *text, struct o
 	case VALUE_NONE: return *(bool *)value = true;
 	case VALUE_NUMBER: return number_parse(text, row->minimum, row->maximum, value);
 	case VALUE_NAME: *(const char **)value = text; return *text;
-	case VALUE_ENDPOINT: return load_endpoint_parse(text, value);
+	case VALUE_ENDPOINT: return endpoint_parse(text, value);
 	case VALUE_MAC: return options->has_mac = mac_parse(text, value);
 	case VALUE_KIND: return kind_parse(text, value);
 	}

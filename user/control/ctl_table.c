@@ -169,7 +169,34 @@ static const struct column backend_columns[] = {
 	{ "BACK/s", CELL_RATE, "back.datagrams" }, { "BACK bit/s", CELL_BITS, "back.bytes" },
 };
 
-/* reload, drain, undrain, flush */
+/* lookup, reload, drain, undrain, flush */
+
+/* Where the client's address decides, one that was made up says little. */
+static bool is_by_address(const char *rule)
+{
+	return strcmp(rule, route_rule_name(ROUTE_QUIC_LB)) != 0 &&
+	       strcmp(rule, route_rule_name(ROUTE_CID)) != 0;
+}
+
+static void lookup_introduce(FILE *out, json_t *answer)
+{
+	const char *service = json_string_value(json_object_get(answer, "service"));
+	const char *backend = json_string_value(json_object_get(answer, "backend"));
+	const char *rule = json_string_value(json_object_get(answer, "rule"));
+	const char *meaning = json_string_value(json_object_get(answer, "meaning"));
+	const char *drop = json_string_value(json_object_get(answer, "would_drop"));
+	const char *drop_meaning = json_string_value(json_object_get(answer, "drop_meaning"));
+
+	(void)fprintf(out, "%s/%s", service ? service : "", backend ? backend : "-");
+	if (rule)
+		(void)fprintf(out, ", by rule %s: %s", rule, meaning ? meaning : "");
+	(void)fputc('\n', out);
+	if (drop)
+		(void)fprintf(out, "but dropped, by reason %s: %s\n", drop,
+			      drop_meaning ? drop_meaning : "");
+	if (rule && is_by_address(rule) && !json_is_string(json_object_get(answer, "from")))
+		(void)fputs("this depends on the client's address: give it with --from\n", out);
+}
 
 static void reload_introduce(FILE *out, json_t *answer)
 {
@@ -517,6 +544,7 @@ int ctl_table_print(FILE *out, const char *command, json_t *now, json_t *before,
 		{ "stats", NULL, COLUMNS(stats_sections) },
 		{ "services", NULL, COLUMNS(service_sections) },
 		{ "backends", NULL, COLUMNS(backend_sections) },
+		{ "lookup", lookup_introduce, NULL, 0 },
 		{ "reload", reload_introduce, NULL, 0 },
 		{ "drain", backend_introduce, NULL, 0 },
 		{ "undrain", backend_introduce, NULL, 0 },

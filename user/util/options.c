@@ -47,6 +47,8 @@ static void help_print(const struct options *options)
 
 static void tables_build(const struct options *options, struct option *longs, char *shorts)
 {
+	if (options->operand_ends)
+		*shorts++ = '+';
 	for (size_t i = 0; i < options->count; i++) {
 		const struct option_entry *entry = &options->entries[i];
 		int kind = argument_kind(entry);
@@ -77,11 +79,12 @@ static const struct option_entry *entry_find(const struct options *options, int 
 int options_parse(const struct options *options, int argc, char **argv, int *ret_operands)
 {
 	struct option longs[ENTRIES_MAX + 3];
-	char shorts[3 * ENTRIES_MAX + 3];
+	char shorts[3 * ENTRIES_MAX + 4];
 	int code;
 
 	assert(options->count <= ENTRIES_MAX);
 	tables_build(options, longs, shorts);
+	optind = 0; /* from the beginning, by another table perhaps */
 	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		const struct option_entry *entry;
 

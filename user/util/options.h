@@ -23,11 +23,13 @@ struct options {
 	const struct option_entry *entries;
 	size_t count;	    /* at most 32 */
 	const char *footer; /* after the options; NULL: nothing */
+	bool operand_ends;  /* what follows the first operand is for another table */
 };
 
 /* Parse argv. -1: go on, and *ret_operands is the index of the first operand.
  * Otherwise the exit status to end with: 0 after --help or --version on stdout, 2
- * after misuse, said on stderr. -h and -V are added to every table. */
+ * after misuse, said on stderr. -h and -V are added to every table; an entry that has
+ * the name of a later one takes its place. May be called again, for another table. */
 int options_parse(const struct options *options, int argc, char **argv, int *ret_operands);
 
 /* A sentence about misuse to stderr, with a pointer to --help; returns 2. */
