@@ -13,7 +13,8 @@ from=198.51.100.2:4000
 topology_up 2
 config=$topology_dir/ringway.yaml
 topology_config "$config"
-sed -i '/^    mode: nat/a\    quic_lb: [{ rotation: 1, server_id_length: 2, nonce_length: 5 }]' "$config"
+sed -i '/^    mode: nat/a\    quic_lb: [{ rotation: 1, server_id_length: 2, nonce_length: 5 }]\
+    health: { probe: udp, payload: "00", interval: 100ms, timeout: 50ms, fall: 2 }' "$config"
 for i in 1 2; do
 	sed -i "/name: backend$i/a\\        server_ids: [\"0${i}0$i\"]" "$config"
 done
@@ -25,12 +26,12 @@ cat >>"$config" <<END
     backends:
       - name: only
         addresses: [10.0.1.2]
-        port: $backend_port
+        port: 4434
 END
-sed -i '/^    backends:/i\    health: { probe: udp, interval: 100ms, timeout: 50ms, fall: 2 }' "$config"
-start_ringwayd "$config"
 start_echo backend1
 start_echo backend2
+echo_of_2=$started_pid
+start_ringwayd "$config"
 
 # lookup MEMBER ARGUMENT...
 lookup() {
@@ -149,7 +150,7 @@ trace_end one
 check_equal 'connection IDs' "$unknown $unknown" "$(traced one connection_id)"
 check_equal 'clients' '198.51.100.2:4000 198.51.100.2:4000' "$(traced one client)"
 check_equal 'services' 'web web' "$(traced one service)"
-check_equal 'rules' 'four_tuple four_tuple' "$(traced one rule)"
+check_equal 'rules: the first has taught the ID' 'four_tuple connection_id' "$(traced one rule)"
 check_equal 'types' 'initial initial' "$(traced one type)"
 check_equal 'dropped' 'None None' "$(traced one dropped)"
 told=$(lookup backend web --cid $unknown --from $from --version 1)
@@ -209,7 +210,7 @@ is_down() {
 }
 ringwayctl backends --json >"$topology_dir/backends.json"
 check_true 'up' "$topology_dir/backends.json" 'all(h["state"] == "up" for b in d for h in b["health"])'
-run_in backend2 ip link set lan down
+stop "$echo_of_2" || true
 wait_for 10 'backend2 to be down' is_down
 check_true 'reason' "$topology_dir/backends.json" \
 	'all(h["reason"] for b in d if b["backend"] == "backend2" for h in b["health"])'

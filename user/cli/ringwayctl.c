@@ -165,6 +165,8 @@ static int trace_poll(struct command_words *words, char *lease, uint64_t *left)
 	}
 	(void)snprintf(lease, 24, "%" JSON_INTEGER_FORMAT,
 		       json_integer_value(json_object_get(answer, "lease")));
+	if (!words->options[COMMAND_OPTION_LEASE] && !arguments.json)
+		ctl_trace_heading_print(stdout);
 	words->options[COMMAND_OPTION_LEASE] = lease;
 	lost = json_integer_value(json_object_get(answer, "lost"));
 	if (lost)
@@ -185,8 +187,6 @@ static int trace(struct command_words *words, uint64_t left)
 
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
-	if (!arguments.json)
-		ctl_trace_heading_print(stdout);
 	err = trace_poll(words, lease, &left);
 	while (!err && left && !is_interrupted) {
 		(void)nanosleep(&pause, NULL);
