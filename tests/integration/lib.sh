@@ -32,7 +32,7 @@ stats_at_rest() {
 }
 
 stats_rest() {
-	local moving='[[w["received"], w["sent"], w["dropped"],
+	local moving='[[w["received"], w["copies"], w["sent"], w["dropped"],
 		[p["completed"] for p in w["ports"]]] for w in d["workers"]]'
 
 	ringwayctl stats --json >"$1.before"
@@ -45,15 +45,16 @@ stats_rest() {
 # are of a time at rest.
 check_conservation() {
 	check_true 'datagrams' "$1" \
-		'all(w["received"] == w["sent"] + sum(w["dropped"].values()) for w in d["workers"])'
-	check_true 'decisions' "$1" 'all(w["received"] == w["forwarded"] +
+		'all(w["received"] + w["copies"] == w["sent"] + sum(w["dropped"].values())
+		for w in d["workers"])'
+	check_true 'decisions' "$1" 'all(w["received"] + w["copies"] == w["forwarded"] +
 		sum(v for k, v in w["dropped"].items() if k != "tx_full") for w in d["workers"])'
 	check_true 'ports' "$1" 'all(w[k] == sum(p[k] for p in w["ports"])
 		for w in d["workers"] for k in ("received", "sent"))'
 	check_true 'frames' "$1" 'all(f["all"] == f["free"] + f["held"] + f["posted"] +
 		f["outstanding"] for f in (w["frames"] for w in d["workers"]))'
 	check_true 'totals' "$1" 'all(d["totals"][k] == sum(w[k] for w in d["workers"])
-		for k in ("received", "sent", "forwarded", "dropped") if k != "dropped")'
+		for k in ("received", "copies", "sent", "forwarded"))'
 	check_true 'from XDP to the workers' "$1" \
 		'd["xdp"]["xdp_service"] + d["xdp"]["xdp_return"] == d["totals"]["received"] +
 		sum(p["rx_ring_full"] + p["rx_dropped"] for w in d["workers"] for p in w["ports"])'

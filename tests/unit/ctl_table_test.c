@@ -106,7 +106,9 @@ static void backends(void **state)
 {
 	static const char answer[] =
 		"[{'service':'web','backend':'a','slot':0,'addresses':['10.0.0.1','fd00::1'],"
-		"'port':4433,'weight':100,'state':'up','next_hop':["
+		"'port':4433,'weight':100,'state':'up','health':[{'family':'ipv4','state':'up',"
+		"'for_s':12,'reason':'refused'},{'family':'ipv6','state':'down','for_s':3,"
+		"'reason':'no answer in 500 ms'}],'next_hop':["
 		"{'family':'ipv4','state':'resolved','interface':'int',"
 		"'mac':'02:00:00:ab:cd:ef','gateway':'10.0.0.254'},"
 		"{'family':'ipv6','state':'unresolved','interface':'int','mac':null,"
@@ -121,9 +123,9 @@ static void backends(void **state)
 	(void)state;
 	assert_printed(
 		"backends", answer, NULL, 0,
-		"SERVICE  BACKEND    ADDRESS           PORT  WEIGHT  STATE    NEXT HOP                               OUT  OUT BYTES  BACK  BACK BYTES\n"
-		"web      a          10.0.0.1,fd00::1  4433     100  up       int 02:00:00:ab:cd:ef,int unresolved  1040       1042  1044        1046\n"
-		"web      backend-b  10.0.0.2          4433       0  drained  no-route                                 0          0     0           0\n");
+		"SERVICE  BACKEND    ADDRESS           PORT  WEIGHT  STATE    HEALTH                                 NEXT HOP                               OUT  OUT BYTES  BACK  BACK BYTES\n"
+		"web      a          10.0.0.1,fd00::1  4433     100  up       up 12 s,down 3 s: no answer in 500 ms  int 02:00:00:ab:cd:ef,int unresolved  1040       1042  1044        1046\n"
+		"web      backend-b  10.0.0.2          4433       0  drained  -                                      no-route                                 0          0     0           0\n");
 }
 
 static void changes(void **state)
@@ -152,10 +154,18 @@ static void changes(void **state)
 	"'posted':128,'outstanding':0},'ports':[" PORT("ext", "zero-copy", n,                \
 						       lost) "," PORT("int", "copy", n, 0) "]}"
 
-#define STATS(workers, xdp, n, drops)                                                          \
-	"{'workers':[" workers "],'xdp':{" xdp "},'totals':{'received':" #n ",'sent':" #n      \
-	",'forwarded':" #n ",'dropped':{'malformed':" #drops ",'not_ours':0,'tx_full':" #drops \
-	"}}}"
+#define TABLES                                                                        \
+	"'tables':{'tuples':{'places':1000,'bytes':8000,'entries':123,'fill':0.123}," \
+	"'cids':{'places':2000,'bytes':16000,'entries':null,'fill':null}}"
+#define ROUTED                                                                             \
+	"'decided':{'quic_lb':0,'connection_id':7,'of_tomorrow':1},'routing':{'copies':3," \
+	"'rationed':0},'tuples':{'inserted':130,'evicted':1,'refused':2},"                 \
+	"'cids':{'inserted':99,'evicted':0,'refused':0},"
+
+#define STATS(workers, xdp, n, drops)                                                            \
+	"{'workers':[" workers "],'xdp':{" xdp "}," TABLES ",'totals':{" ROUTED "'received':" #n \
+	",'sent':" #n ",'forwarded':" #n ",'dropped':{'malformed':" #drops                       \
+	",'not_ours':0,'tx_full':" #drops "}}}"
 
 static const char quiet_stats[] =
 	STATS(WORKER(0, 1, 10, 0, 1000000000, 0), "'xdp_service':0,'xdp_pass_not_ip':0", 10, 0);
@@ -187,6 +197,20 @@ static void stats(void **state)
 		"\n"
 		"The workers have dropped nothing.\n"
 		"\n"
+		"Why clients' datagrams got their backends\n"
+		"NAME           COUNT  MEANING\n"
+		"connection_id      7  the Connection ID is known\n"
+		"of_tomorrow        1\n"
+		"\n"
+		"What was learned and asked\n"
+		"NAME    COUNT  MEANING\n"
+		"copies      3  copies of datagrams, to ask who owns a connection\n"
+		"\n"
+		"What is remembered\n"
+		"TABLE           ENTRIES  PLACES  FILL           BYTES  INSERTED  EVICTED  REFUSED\n"
+		"4-tuples            123    1000  12.3%           8000       130        1        2\n"
+		"Connection IDs        -    2000  not yet known  16000        99        0        0\n"
+		"\n"
 		"No trouble between kernel and workers.\n");
 	print_message("case: two workers, totals\n");
 	assert_printed(
@@ -213,6 +237,20 @@ static void stats(void **state)
 		"NAME       COUNT  MEANING\n"
 		"malformed      3  headers that contradict each other\n"
 		"tx_full        3  the transmit ring is full: the link or its peer is too slow\n"
+		"\n"
+		"Why clients' datagrams got their backends\n"
+		"NAME           COUNT  MEANING\n"
+		"connection_id      7  the Connection ID is known\n"
+		"of_tomorrow        1\n"
+		"\n"
+		"What was learned and asked\n"
+		"NAME    COUNT  MEANING\n"
+		"copies      3  copies of datagrams, to ask who owns a connection\n"
+		"\n"
+		"What is remembered\n"
+		"TABLE           ENTRIES  PLACES  FILL           BYTES  INSERTED  EVICTED  REFUSED\n"
+		"4-tuples            123    1000  12.3%           8000       130        1        2\n"
+		"Connection IDs        -    2000  not yet known  16000        99        0        0\n"
 		"\n"
 		"Trouble between kernel and workers\n"
 		"INTERFACE  QUEUE  NAME              COUNT  MEANING\n"
@@ -244,6 +282,20 @@ static void stats(void **state)
 		"NAME       COUNT  COUNT/s  MEANING\n"
 		"malformed     13       20  headers that contradict each other\n"
 		"tx_full       13       20  the transmit ring is full: the link or its peer is too slow\n"
+		"\n"
+		"Why clients' datagrams got their backends\n"
+		"NAME           COUNT  COUNT/s  MEANING\n"
+		"connection_id      7        0  the Connection ID is known\n"
+		"of_tomorrow        1        0\n"
+		"\n"
+		"What was learned and asked\n"
+		"NAME    COUNT  COUNT/s  MEANING\n"
+		"copies      3        0  copies of datagrams, to ask who owns a connection\n"
+		"\n"
+		"What is remembered\n"
+		"TABLE           ENTRIES  PLACES  FILL           BYTES  INSERTED  INSERTED/s  EVICTED  EVICTED/s  REFUSED  REFUSED/s\n"
+		"4-tuples            123    1000  12.3%           8000       130           0        1          0        2          0\n"
+		"Connection IDs        -    2000  not yet known  16000        99           0        0          0        0          0\n"
 		"\n"
 		"Trouble between kernel and workers\n"
 		"INTERFACE  QUEUE  NAME              COUNT  COUNT/s  MEANING\n"

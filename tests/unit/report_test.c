@@ -24,6 +24,7 @@
 struct worker {
 	struct worker_stats stats;
 	struct forward_stats forward;
+	struct router_worker router;
 };
 
 struct io {
@@ -42,6 +43,7 @@ static struct config_backend web_backends[2], dns_backend, ntp_backend;
 static struct config_service services[3];
 static struct lineup_backend backends[4];
 static struct lineup lineup;
+static struct router router;
 static struct daemon fixture;
 
 const struct worker_stats *worker_stats(const struct worker *worker)
@@ -52,6 +54,28 @@ const struct worker_stats *worker_stats(const struct worker *worker)
 const struct forward_stats *worker_forward_stats(const struct worker *worker)
 {
 	return &worker->forward;
+}
+
+const struct router_worker *worker_router(const struct worker *worker)
+{
+	return &worker->router;
+}
+
+/* Slot 0 is up by IPv4, and has been down by IPv6 for 90 s. */
+int health_status(const struct health *unused, uint32_t id, struct health_status *ret_status)
+{
+	uint64_t now_ns = clock_ns();
+
+	(void)unused;
+	if (id >= FAMILY_COUNT)
+		return -ENOENT;
+	*ret_status = (struct health_status){ .is_up = id == FAMILY_IPV4,
+					      .since_ns = now_ns - 90500000000u };
+	if (id == FAMILY_IPV6) {
+		ret_status->held_until_ns = now_ns + 29500000000u;
+		strcpy(ret_status->reason, "no answer in 500 ms");
+	}
+	return 0;
 }
 
 int attach_counters(const struct attach *unused, uint64_t *ret_counters)
@@ -160,6 +184,12 @@ static void worker_fill(struct worker *worker, uint64_t base)
 	worker->forward.new_connections = base + 9;
 	for (uint64_t i = 0; i < DROP_REASON_COUNT; i++)
 		worker->forward.dropped[i] = base + 10 + i;
+	for (uint64_t i = 0; i < ROUTE_RULE_COUNT; i++)
+		worker->router.decided[i] = base + 30 + i;
+	for (uint64_t i = 0; i < ROUTE_COUNTER_COUNT; i++)
+		worker->router.counts[i] = base + 40 + i;
+	worker->router.tuple_stats = (struct affinity_stats){ base + 50, base + 51, base + 52 };
+	worker->router.cid_stats = (struct affinity_stats){ base + 60, base + 61, base + 62 };
 	for (uint64_t slot = 0; slot < 4; slot++)
 		worker->forward.backends[slot] = (struct backend_traffic){
 			.out = { base + 100 * slot + 20, base + 100 * slot + 21 },
@@ -200,6 +230,8 @@ static int set_up(void **state)
 	config_fill();
 	next_hops_fill();
 	attach.err = 0;
+	router.tuples.line_count = 100;
+	router.cids.line_count = 4;
 	for (uint64_t i = 0; i < 2; i++) {
 		worker_fill(&workers[i], 1000 * i);
 		io_fill(&ios[i], 1000 * i);
@@ -212,6 +244,7 @@ static int set_up(void **state)
 		.links = { { .ifindex = 11, .driver = "ice", .mtu = 1500 },
 			   { .ifindex = 12, .driver = "veth", .mtu = 9000 } },
 		.attach = &attach,
+		.router = &router,
 		.ios = { &ios[0], &ios[1] },
 		.workers = { &workers[0], &workers[1] },
 		.worker_count = 2,
@@ -241,15 +274,20 @@ static void stats_has_every_counter_in_its_place(void **state)
 	json_t *stats = report_stats(*state);
 	const json_t *workers_json = json_object_get(stats, "workers");
 
-	assert_int_equal(json_object_size(stats), 3);
+	assert_int_equal(json_object_size(stats), 4);
 	assert_int_equal(json_array_size(workers_json), 2);
 	assert_json(
 		json_incref(json_array_get(workers_json, 0)),
-		"{'index':0,'cpu':3,'received':1,'sent':2,'forwarded':7,"
+		"{'index':0,'cpu':3,'received':1,'copies':45,'sent':2,'forwarded':7,"
 		"'dropped':{'malformed':10,'not_ours':11,'return_spoofed':12,'source_ours':13,"
 		"'source_martian':14,'no_backend':15,'no_neighbour':16,'backend_gone':17,"
 		"'discovery_answer':18,'ttl_expired':19,'no_checksum':20,'too_big':21,"
-		"'tx_full':22},"
+		"'tx_full':22},'decided':{'quic_lb':30,'connection_id':31,'four_tuple':32,'new':33,"
+		"'discovery':34,'unknown':35,'gone':36},"
+		"'routing':{'rationed':40,'replaced':41,'discoveries':42,'discovered':43,"
+		"'discovery_refused':44,'copies':45},"
+		"'tuples':{'inserted':50,'evicted':51,'refused':52},"
+		"'cids':{'inserted':60,'evicted':61,'refused':62},"
 		"'checksums_completed':8,'new_connections':9,'rounds':3,'empty_rounds':4,"
 		"'busy_ns':5,'forward_ns':6,'waits':4,"
 		"'frames':{'all':1,'free':2,'held':3,'posted':126,'outstanding':2},'ports':["
@@ -263,12 +301,56 @@ static void stats_has_every_counter_in_its_place(void **state)
 		"'rx_dropped':120,'rx_invalid':121,'tx_invalid':122}]}");
 	assert_json(
 		json_incref(json_object_get(stats, "totals")),
-		"{'received':1002,'sent':1004,'forwarded':1014,"
+		"{'received':1002,'copies':1090,'sent':1004,'forwarded':1014,"
 		"'dropped':{'malformed':1020,'not_ours':1022,'return_spoofed':1024,"
 		"'source_ours':1026,'source_martian':1028,'no_backend':1030,'no_neighbour':1032,"
 		"'backend_gone':1034,'discovery_answer':1036,'ttl_expired':1038,"
-		"'no_checksum':1040,'too_big':1042,'tx_full':1044}}");
+		"'no_checksum':1040,'too_big':1042,'tx_full':1044},"
+		"'decided':{'quic_lb':1060,'connection_id':1062,'four_tuple':1064,'new':1066,"
+		"'discovery':1068,'unknown':1070,'gone':1072},"
+		"'routing':{'rationed':1080,'replaced':1082,'discoveries':1084,'discovered':1086,"
+		"'discovery_refused':1088,'copies':1090},"
+		"'tuples':{'inserted':1100,'evicted':1102,'refused':1104},"
+		"'cids':{'inserted':1120,'evicted':1122,'refused':1124}}");
 	json_decref(stats);
+}
+
+/* A table's entries are known once it has been swept. */
+static void stats_has_the_tables(void **state)
+{
+	struct daemon *daemon = *state;
+	json_t *stats;
+
+	daemon->tuples_sweep = (struct connections_sweep){ .live = 200, .is_complete = true };
+	daemon->cids_sweep = (struct connections_sweep){ .seen = 7, .next_line = 2 };
+	stats = report_stats(daemon);
+	assert_json(json_incref(json_object_get(stats, "tables")),
+		    "{'tuples':{'places':800,'bytes':6400,'entries':200,'fill':0.25},"
+		    "'cids':{'places':32,'bytes':256,'entries':null,'fill':null}}");
+	json_decref(stats);
+	router.tuples.line_count = 0;
+	stats = report_stats(daemon);
+	assert_json(json_incref(json_object_get(json_object_get(stats, "tables"), "tuples")),
+		    "{'places':0,'bytes':0,'entries':200,'fill':null}");
+	json_decref(stats);
+}
+
+/* Probed addresses only; who is not probed has no health to tell of. */
+static void backends_have_their_health(void **state)
+{
+	struct daemon *daemon = *state;
+	json_t *report;
+
+	daemon->health = (struct health *)&fixture;
+	services[0].health.probe = CONFIG_PROBE_QUIC;
+	report = report_backends(daemon);
+	assert_json(json_incref(json_object_get(json_array_get(report, 0), "health")),
+		    "[{'family':'ipv4','state':'up','for_s':90,'held_for_s':0,'reason':null},"
+		    "{'family':'ipv6','state':'down','for_s':90,'held_for_s':30,"
+		    "'reason':'no answer in 500 ms'}]");
+	assert_json(json_incref(json_object_get(json_array_get(report, 1), "health")), "[]");
+	assert_json(json_incref(json_object_get(json_array_get(report, 2), "health")), "[]");
+	json_decref(report);
 }
 
 static void stats_names_what_xdp_did(void **state)
@@ -348,23 +430,23 @@ static void backends_are_summed_over_workers(void **state)
 	assert_json(
 		report_backends(*state),
 		"[{'service':'web','backend':'a','slot':0,'addresses':['10.0.0.1','fd00::1'],"
-		"'port':4433,'weight':100,'state':'up','drained_by':null,'next_hop':["
+		"'port':4433,'weight':100,'state':'up','drained_by':null,'health':[],'next_hop':["
 		"{'family':'ipv4','state':'resolved','interface':'int','mac':'02:00:00:ab:cd:ef',"
 		"'gateway':'10.0.0.254'},"
 		"{'family':'ipv6','state':'resolved','interface':'int','mac':'02:00:00:ab:cd:ef',"
 		"'gateway':'fe80::1'}],"
 		"'out':{'datagrams':1040,'bytes':1042},'back':{'datagrams':1044,'bytes':1046}},"
 		"{'service':'web','backend':'b','slot':1,'addresses':['10.0.0.2'],"
-		"'port':4433,'weight':0,'state':'drained','drained_by':'file','next_hop':["
+		"'port':4433,'weight':0,'state':'drained','drained_by':'file','health':[],'next_hop':["
 		"{'family':'ipv4','state':'unresolved','interface':'lo','mac':null,"
 		"'gateway':'10.0.0.2'}],"
 		"'out':{'datagrams':1240,'bytes':1242},'back':{'datagrams':1244,'bytes':1246}},"
 		"{'service':'dns','backend':'a','slot':3,'addresses':['10.0.1.1'],"
-		"'port':5353,'weight':1,'state':'drained','drained_by':'command','next_hop':["
+		"'port':5353,'weight':1,'state':'drained','drained_by':'command','health':[],'next_hop':["
 		"{'family':'ipv4','state':'local','interface':null,'mac':null,'gateway':null}],"
 		"'out':{'datagrams':1640,'bytes':1642},'back':{'datagrams':1644,'bytes':1646}},"
 		"{'service':'ntp','backend':'a','slot':2,'addresses':['fd00::3'],"
-		"'port':123,'weight':1000,'state':'down','drained_by':null,'next_hop':["
+		"'port':123,'weight':1000,'state':'down','drained_by':null,'health':[],'next_hop':["
 		"{'family':'ipv6','state':'no-route','interface':null,'mac':null,'gateway':null}],"
 		"'out':{'datagrams':1440,'bytes':1442},'back':{'datagrams':1444,'bytes':1446}}]");
 }
@@ -419,6 +501,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(stats_has_every_counter_in_its_place, set_up),
+		cmocka_unit_test_setup(stats_has_the_tables, set_up),
+		cmocka_unit_test_setup(backends_have_their_health, set_up),
 		cmocka_unit_test_setup(stats_names_what_xdp_did, set_up),
 		cmocka_unit_test_setup(stats_of_an_engine_without_xdp, set_up),
 		cmocka_unit_test_setup(port_with_xdp_in_the_stack_is_generic, set_up),

@@ -18,7 +18,7 @@
  * default. */
 static struct {
 	const char *ifname;
-	struct load_endpoint to, from;
+	struct endpoint to, from;
 	struct mac {
 		uint8_t bytes[6];
 		bool is_set;
@@ -34,9 +34,9 @@ static const char *const kind_names[] = {
 #undef X
 };
 
-static bool endpoint_parse(const char *text, void *ret_parsed)
+static bool address_option_parse(const char *text, void *ret_parsed)
 {
-	return load_endpoint_parse(text, ret_parsed);
+	return endpoint_parse(text, ret_parsed);
 }
 
 static bool mac_parse(const char *text, void *ret_parsed)
@@ -68,10 +68,10 @@ static bool kind_parse(const char *text, void *ret_parsed)
 
 static const struct option_entry send_entries[] = {
 	{ 0, "interface", "IF", "send out of IF", .value = &arguments.ifname },
-	{ 0, "to", "ADDR:PORT", "destination; [ADDR]:PORT for IPv6", .parse = endpoint_parse,
+	{ 0, "to", "ADDR:PORT", "destination; [ADDR]:PORT for IPv6", .parse = address_option_parse,
 	  .parsed = &arguments.to },
 	{ 0, "from", "ADDR[:PORT]", "first source (default: the kernel's, port 4096)",
-	  .parse = endpoint_parse, .parsed = &arguments.from },
+	  .parse = address_option_parse, .parsed = &arguments.from },
 	{ 0, "mac", "MAC", "next hop (default: the kernel's neighbour)", .parse = mac_parse,
 	  .parsed = &arguments.mac },
 	{ 0, "kind", "KIND", "quic-short, quic-initial or udp (default)", .parse = kind_parse,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ringwayctl - asks a running ringwayd: its command line. */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "control/control_socket.h"
 #include "control/ctl_client.h"
 #include "control/ctl_table.h"
+#include "control/ctl_trace.h"
 #include "ringway/limits.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -18,12 +20,16 @@
 
 #define WATCH_SECONDS_MAX 3600
 
+/* How often a trace is asked for what is new. */
+#define TRACE_POLL_NS 200000000
+
 /* All mistakes of a configuration file fit in, as many as ringwayd lists. */
 #define ERROR_SIZE (1 << 20)
 
 static struct {
 	const char *socket;
 	uint64_t watch_s; /* 0: ask once */
+	uint64_t count;	  /* 0: no end */
 	bool json;
 } arguments = { .socket = CONTROL_SOCKET_PATH_DEFAULT };
 
@@ -33,16 +39,21 @@ static const struct option_entry entries[] = {
 	{ 'j', "json", NULL, "print the answer as JSON", .flag = &arguments.json },
 	{ 'w', "watch", "[=SECONDS]", "ask again every SECONDS (default 1), show rates",
 	  .number = &arguments.watch_s, .minimum = 1, .maximum = WATCH_SECONDS_MAX },
+	{ 'n', "count", "N", "end a trace after N records", .number = &arguments.count,
+	  .minimum = 1, .maximum = UINT64_MAX - 1 },
 };
+
+#define ENTRY_COUNT (sizeof(entries) / sizeof(entries[0]))
 
 static char footer[2048];
 
 static const struct options options = {
-	.usage = "ringwayctl [OPTION]... COMMAND [ARGUMENT]",
+	.usage = "ringwayctl [OPTION]... COMMAND [ARGUMENT] [OPTION]...",
 	.summary = "Show what a running ringwayd is doing, and change it.",
 	.entries = entries,
-	.count = sizeof(entries) / sizeof(entries[0]),
+	.count = ENTRY_COUNT,
 	.footer = footer,
+	.operand_ends = true, /* a command may have options of its own */
 };
 
 /* The commands with their help, then the rest. */
@@ -59,7 +70,8 @@ static void footer_fill(void)
 					commands[i].help);
 	}
 	(void)snprintf(footer + len, sizeof(footer) - len,
-		       "\nThe socket is " CONTROL_SOCKET_PATH_DEFAULT " unless -s names another.\n"
+		       "\n`ringwayctl COMMAND --help` has the options of one.\n"
+		       "The socket is " CONTROL_SOCKET_PATH_DEFAULT " unless -s names another.\n"
 		       "Exit status: 0 success, 1 no answer from ringwayd, or it refuses, 2 bad "
 		       "usage.");
 }
@@ -128,24 +140,139 @@ static int looks(const char *line, const char *command, unsigned int interval_s)
 	return err;
 }
 
-int main(int argc, char **argv)
-{
-	char line[CONTROL_LINE_SIZE_MAX_BYTES], error[256];
-	enum command command;
-	int operands, status;
+/* --- trace ------------------------------------------------------------------- */
 
-	footer_fill();
-	status = options_parse(&options, argc, argv, &operands);
+static volatile sig_atomic_t is_interrupted;
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	is_interrupted = 1;
+}
+
+/* Ask for what is new; from the first answer on, under its lease (text of 24 bytes). */
+static int trace_poll(struct command_words *words, char *lease, uint64_t *left)
+{
+	char line[CONTROL_LINE_SIZE_MAX_BYTES], error[512];
+	json_t *answer;
+	json_int_t lost;
+	int err;
+
+	if (command_format(words, line, sizeof(line)))
+		return -EMSGSIZE;
+	err = ctl_client_ask(arguments.socket, line, &answer, error, sizeof(error));
+	if (err) {
+		(void)fprintf(stderr, "error: %s\n", error);
+		return err;
+	}
+	(void)snprintf(lease, 24, "%" JSON_INTEGER_FORMAT,
+		       json_integer_value(json_object_get(answer, "lease")));
+	if (!words->options[COMMAND_OPTION_LEASE] && !arguments.json)
+		ctl_trace_heading_print(stdout);
+	words->options[COMMAND_OPTION_LEASE] = lease;
+	lost = json_integer_value(json_object_get(answer, "lost"));
+	if (lost)
+		(void)fprintf(stderr, "%" JSON_INTEGER_FORMAT " records were lost: too many\n",
+			      lost);
+	err = ctl_trace_print(stdout, answer, arguments.json, left);
+	json_decref(answer);
+	return err || fflush(stdout) ? -EIO : 0;
+}
+
+/* Until interrupted, or as many as were asked for. */
+static int trace(struct command_words *words, uint64_t left)
+{
+	const struct sigaction action = { .sa_handler = interrupt };
+	const struct timespec pause = { .tv_nsec = TRACE_POLL_NS };
+	char lease[24];
+	int err;
+
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigaction(SIGTERM, &action, NULL);
+	err = trace_poll(words, lease, &left);
+	while (!err && left && !is_interrupted) {
+		(void)nanosleep(&pause, NULL);
+		err = trace_poll(words, lease, &left);
+	}
+	if (err)
+		return err;
+	/* With the lease alone: the end. What it still brings has not been waited for. */
+	left = 0;
+	words->options[COMMAND_OPTION_CID] = words->options[COMMAND_OPTION_EVERY] = NULL;
+	return trace_poll(words, lease, &left);
+}
+
+/* --- the command line -------------------------------------------------------- */
+
+/* argv once more, with the options of its command. As options_parse(). */
+static int command_parse_options(int argc, char **argv, enum command command,
+				 struct command_words *words, int *ret_operands)
+{
+	struct option_entry all[COMMAND_OPTION_COUNT + ENTRY_COUNT];
+	struct options table = { .usage = NULL, .summary = commands[command].help, .entries = all };
+	const char *argument = commands[command].argument;
+	char usage[128];
+
+	(void)snprintf(usage, sizeof(usage), "ringwayctl %s [OPTION]...%s%s",
+		       commands[command].name, argument ? " " : "", argument ? argument : "");
+	table.usage = usage;
+	for (enum command_option i = 0; i < COMMAND_OPTION_COUNT; i++)
+		if (command_takes(command, i) && command_options[i].help)
+			all[table.count++] = (struct option_entry){
+				.name = command_options[i].name,
+				.argument = command_options[i].argument,
+				.help = command_options[i].help,
+				.value = &words->options[i],
+			};
+	memcpy(&all[table.count], entries, sizeof(entries));
+	table.count += ENTRY_COUNT;
+	return options_parse(&table, argc, argv, ret_operands);
+}
+
+/* As options_parse(), with the command and all that belongs to it. */
+static int arguments_parse(int argc, char **argv, struct command_words *ret_words)
+{
+	struct command_words named, given = { .argument = NULL };
+	const char *const *words = (const char *const *)argv;
+	char error[256];
+	int operands, status = options_parse(&options, argc, argv, &operands);
+
 	if (status >= 0)
 		return status;
-	if (command_find((const char *const *)argv + operands, (size_t)(argc - operands), &command,
-			 error, sizeof(error)))
+	if (command_name_find(operands < argc ? argv[operands] : NULL, &given.command, error,
+			      sizeof(error)))
 		return options_misuse(argv, "%s", error);
-	if (arguments.watch_s && !commands[command].is_question)
+	status = command_parse_options(argc, argv, given.command, &given, &operands);
+	if (status >= 0)
+		return status;
+	if (command_find(words + operands, (size_t)(argc - operands), &named, error, sizeof(error)))
+		return options_misuse(argv, "%s", error);
+	given.argument = named.argument;
+	*ret_words = given;
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	char line[CONTROL_LINE_SIZE_MAX_BYTES];
+	struct command_words words;
+	int status;
+
+	footer_fill();
+	status = arguments_parse(argc, argv, &words);
+	if (status >= 0)
+		return status;
+	if (arguments.watch_s && !commands[words.command].is_question)
 		return options_misuse(argv, "--watch is not for %s, which changes something",
-				      commands[command].name);
-	(void)snprintf(line, sizeof(line), "%s %s", commands[command].name,
-		       commands[command].argument ? argv[operands + 1] : "");
-	return looks(line, commands[command].name, (unsigned int)arguments.watch_s) ? EXIT_FAILURE
-										    : EXIT_SUCCESS;
+				      commands[words.command].name);
+	if (arguments.count && words.command != COMMAND_TRACE)
+		return options_misuse(argv, "--count is for trace");
+	if (words.command == COMMAND_TRACE)
+		return trace(&words, arguments.count ? arguments.count : UINT64_MAX) ? EXIT_FAILURE
+										     : EXIT_SUCCESS;
+	if (command_format(&words, line, sizeof(line)))
+		return options_misuse(argv, "the arguments are too long");
+	return looks(line, commands[words.command].name, (unsigned int)arguments.watch_s)
+		       ? EXIT_FAILURE
+		       : EXIT_SUCCESS;
 }

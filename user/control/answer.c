@@ -9,41 +9,38 @@
 #include "control/command.h"
 #include "control/connections.h"
 #include "control/json_build.h"
+#include "control/lookup.h"
 #include "control/reload.h"
 #include "control/report.h"
+#include "control/tracing.h"
 #include "ringway/limits.h"
 #include "util/log.h"
 
-static json_t *refusal(const char *sentence)
-{
-	return json_pack("{ss}", "error", sentence);
-}
-
-static json_t *status_answer(struct daemon *daemon, const char *unused)
+static json_t *status_answer(struct daemon *daemon, const struct command_words *unused)
 {
 	(void)unused;
 	return report_status(daemon);
 }
 
-static json_t *stats_answer(struct daemon *daemon, const char *unused)
+static json_t *stats_answer(struct daemon *daemon, const struct command_words *unused)
 {
 	(void)unused;
 	return report_stats(daemon);
 }
 
-static json_t *services_answer(struct daemon *daemon, const char *unused)
+static json_t *services_answer(struct daemon *daemon, const struct command_words *unused)
 {
 	(void)unused;
 	return report_services(daemon);
 }
 
-static json_t *backends_answer(struct daemon *daemon, const char *unused)
+static json_t *backends_answer(struct daemon *daemon, const struct command_words *unused)
 {
 	(void)unused;
 	return report_backends(daemon);
 }
 
-static json_t *reload_answer(struct daemon *daemon, const char *unused)
+static json_t *reload_answer(struct daemon *daemon, const struct command_words *unused)
 {
 	char *text = NULL;
 	size_t size;
@@ -104,57 +101,59 @@ static json_t *drained_set(struct daemon *daemon, const char *name, bool is_drai
 	if (!backend)
 		return refused;
 	if (!is_drained && lineup_is_drained_by_file(backend))
-		return refusal("the configuration file drains it, by `weight: 0` or `drain: yes`: "
-			       "change that and reload");
+		return json_build_refusal(
+			"the configuration file drains it, by `weight: 0` or `drain: yes`: "
+			"change that and reload");
 	if (backend->is_drained != is_drained) {
 		backend->is_drained = is_drained;
 		if (backends_rebuild(daemon)) {
 			backend->is_drained = !is_drained;
-			return refusal("out of memory; nothing has changed");
+			return json_build_refusal("out of memory; nothing has changed");
 		}
 		log_info("backend %s is %s", name, is_drained ? "drained" : "not drained any more");
 	}
 	return backend_json(daemon, backend);
 }
 
-static json_t *drain_answer(struct daemon *daemon, const char *name)
+static json_t *drain_answer(struct daemon *daemon, const struct command_words *words)
 {
-	return drained_set(daemon, name, true);
+	return drained_set(daemon, words->argument, true);
 }
 
-static json_t *undrain_answer(struct daemon *daemon, const char *name)
+static json_t *undrain_answer(struct daemon *daemon, const struct command_words *words)
 {
-	return drained_set(daemon, name, false);
+	return drained_set(daemon, words->argument, false);
 }
 
-static json_t *flush_answer(struct daemon *daemon, const char *name)
+static json_t *flush_answer(struct daemon *daemon, const struct command_words *words)
 {
 	bool slots[BACKEND_COUNT_MAX] = { false };
 	json_t *refused = NULL;
-	struct lineup_backend *backend = backend_named(daemon, name, &refused);
+	struct lineup_backend *backend = backend_named(daemon, words->argument, &refused);
 
 	if (!backend)
 		return refused;
 	slots[backend->slot] = true;
 	connections_void(daemon, slots);
-	log_info("backend %s: its connections are forgotten", name);
+	log_info("backend %s: its connections are forgotten", words->argument);
 	return backend_json(daemon, backend);
 }
 
 json_t *answer(void *arg, const char *line)
 {
-	static json_t *(*const handlers[COMMAND_COUNT])(struct daemon *, const char *) = {
+	static json_t *(*const handlers[COMMAND_COUNT])(struct daemon *,
+							const struct command_words *) = {
 		[COMMAND_STATUS] = status_answer,     [COMMAND_STATS] = stats_answer,
 		[COMMAND_SERVICES] = services_answer, [COMMAND_BACKENDS] = backends_answer,
+		[COMMAND_LOOKUP] = lookup_answer,     [COMMAND_TRACE] = tracing_answer,
 		[COMMAND_RELOAD] = reload_answer,     [COMMAND_DRAIN] = drain_answer,
 		[COMMAND_UNDRAIN] = undrain_answer,   [COMMAND_FLUSH] = flush_answer,
 	};
-	char words[CONTROL_LINE_SIZE_MAX_BYTES], error[256];
-	const char *argument = NULL;
-	enum command command;
+	char text[CONTROL_LINE_SIZE_MAX_BYTES], error[256];
+	struct command_words words;
 
-	(void)snprintf(words, sizeof(words), "%s", line);
-	if (command_parse(words, &command, &argument, error, sizeof(error)))
-		return refusal(error);
-	return handlers[command](arg, argument);
+	(void)snprintf(text, sizeof(text), "%s", line);
+	if (command_parse(text, &words, error, sizeof(error)))
+		return json_build_refusal(error);
+	return handlers[words.command](arg, &words);
 }

@@ -8,6 +8,10 @@
  * half round. */
 #define SWEEP_SECONDS 1000
 
+/* And at least so many, which takes a millisecond or two: what a table holds, up to
+ * ten million connections, is known within half a minute. */
+#define SWEEP_LINES_MIN 65536
+
 static uint16_t ticks_now(void)
 {
 	return affinity_ticks(clock_ns() / 1000000);
@@ -26,6 +30,8 @@ static void table_sweep(struct affinity *table, struct connections_sweep *sweep)
 {
 	uint64_t count = table->line_count / SWEEP_SECONDS + 1;
 
+	if (count < SWEEP_LINES_MIN)
+		count = SWEEP_LINES_MIN;
 	if (sweep->next_line + count > table->line_count)
 		count = table->line_count - sweep->next_line;
 	sweep->seen += affinity_sweep(table, sweep->next_line, count, ticks_now(),
@@ -34,6 +40,7 @@ static void table_sweep(struct affinity *table, struct connections_sweep *sweep)
 	if (sweep->next_line < table->line_count)
 		return;
 	sweep->live = sweep->seen;
+	sweep->is_complete = true;
 	sweep->next_line = sweep->seen = 0;
 }
 

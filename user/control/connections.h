@@ -15,7 +15,8 @@ struct daemon;
 /* A table on its way to being swept once. */
 struct connections_sweep {
 	uint64_t next_line, seen;
-	uint64_t live; /* entries that the last whole sweep has seen */
+	uint64_t live;	  /* entries that the last whole sweep has seen */
+	bool is_complete; /* there has been one */
 };
 
 /* Forget all connections of the backends in these slots. */

@@ -10,6 +10,7 @@
 #include "control/json_build.h"
 #include "control/text_table.h"
 #include "core/drop.h"
+#include "core/route.h"
 #include "ringway/abi.h"
 
 /* A table to be filled from an answer. */
@@ -121,6 +122,27 @@ static json_t *next_hops_text(json_t *hops)
 	return json_string(text);
 }
 
+/* "up 12 s" or "down 12 s: no answer in 500 ms", for each family. */
+static json_t *health_text(json_t *health)
+{
+	char text[TEXT_TABLE_CELL_SIZE_MAX] = "";
+	json_t *probed;
+	size_t i;
+
+	json_array_foreach (health, i, probed) {
+		const char *state = json_string_value(json_object_get(probed, "state"));
+		const char *reason = json_string_value(json_object_get(probed, "reason"));
+		bool is_down = state && strcmp(state, "down") == 0;
+		char one[160];
+
+		(void)snprintf(one, sizeof(one), "%s %.0f s%s%s", state ? state : "",
+			       text_table_number(probed, "for_s"), is_down && reason ? ": " : "",
+			       is_down && reason ? reason : "");
+		text_table_append(text, one);
+	}
+	return *text ? json_string(text) : json_null();
+}
+
 static json_t *backend_rows(json_t *backends)
 {
 	json_t *rows = json_array(), *backend;
@@ -130,23 +152,51 @@ static json_t *backend_rows(json_t *backends)
 		json_t *row = json_copy(backend);
 
 		json_build_put(&row, "via", next_hops_text(json_object_get(row, "next_hop")));
+		json_build_put(&row, "probed", health_text(json_object_get(row, "health")));
 		json_build_append(&rows, row);
 	}
 	return rows;
 }
 
 static const struct column backend_columns[] = {
-	{ "SERVICE", CELL_TEXT, "service" },	    { "BACKEND", CELL_TEXT, "backend" },
-	{ "ADDRESS", CELL_TEXT, "addresses" },	    { "PORT", CELL_NUMBER, "port" },
-	{ "WEIGHT", CELL_NUMBER, "weight" },	    { "STATE", CELL_TEXT, "state" },
-	{ "NEXT HOP", CELL_TEXT, "via" },	    { "OUT", CELL_NUMBER, "out.datagrams" },
-	{ "OUT BYTES", CELL_BYTES, "out.bytes" },   { "OUT/s", CELL_RATE, "out.datagrams" },
-	{ "OUT bit/s", CELL_BITS, "out.bytes" },    { "BACK", CELL_NUMBER, "back.datagrams" },
-	{ "BACK BYTES", CELL_BYTES, "back.bytes" }, { "BACK/s", CELL_RATE, "back.datagrams" },
-	{ "BACK bit/s", CELL_BITS, "back.bytes" },
+	{ "SERVICE", CELL_TEXT, "service" },	   { "BACKEND", CELL_TEXT, "backend" },
+	{ "ADDRESS", CELL_TEXT, "addresses" },	   { "PORT", CELL_NUMBER, "port" },
+	{ "WEIGHT", CELL_NUMBER, "weight" },	   { "STATE", CELL_TEXT, "state" },
+	{ "HEALTH", CELL_TEXT, "probed" },	   { "NEXT HOP", CELL_TEXT, "via" },
+	{ "OUT", CELL_NUMBER, "out.datagrams" },   { "OUT BYTES", CELL_BYTES, "out.bytes" },
+	{ "OUT/s", CELL_RATE, "out.datagrams" },   { "OUT bit/s", CELL_BITS, "out.bytes" },
+	{ "BACK", CELL_NUMBER, "back.datagrams" }, { "BACK BYTES", CELL_BYTES, "back.bytes" },
+	{ "BACK/s", CELL_RATE, "back.datagrams" }, { "BACK bit/s", CELL_BITS, "back.bytes" },
 };
 
-/* reload, drain, undrain, flush */
+/* lookup, reload, drain, undrain, flush */
+
+/* Where the client's address decides, one that was made up says little. */
+static bool is_by_address(const char *rule)
+{
+	return strcmp(rule, route_rule_name(ROUTE_QUIC_LB)) != 0 &&
+	       strcmp(rule, route_rule_name(ROUTE_CID)) != 0;
+}
+
+static void lookup_introduce(FILE *out, json_t *answer)
+{
+	const char *service = json_string_value(json_object_get(answer, "service"));
+	const char *backend = json_string_value(json_object_get(answer, "backend"));
+	const char *rule = json_string_value(json_object_get(answer, "rule"));
+	const char *meaning = json_string_value(json_object_get(answer, "meaning"));
+	const char *drop = json_string_value(json_object_get(answer, "would_drop"));
+	const char *drop_meaning = json_string_value(json_object_get(answer, "drop_meaning"));
+
+	(void)fprintf(out, "%s/%s", service ? service : "", backend ? backend : "-");
+	if (rule)
+		(void)fprintf(out, ", by rule %s: %s", rule, meaning ? meaning : "");
+	(void)fputc('\n', out);
+	if (drop)
+		(void)fprintf(out, "but dropped, by reason %s: %s\n", drop,
+			      drop_meaning ? drop_meaning : "");
+	if (rule && is_by_address(rule) && !json_is_string(json_object_get(answer, "from")))
+		(void)fputs("this depends on the client's address: give it with --from\n", out);
+}
 
 static void reload_introduce(FILE *out, json_t *answer)
 {
@@ -268,6 +318,20 @@ static const struct meaning drop_meanings[] = {
 		{ NULL, NULL },
 };
 
+static const struct meaning rule_meanings[] = {
+#define X(constant, name, meaning) { name, meaning },
+	ROUTE_RULES(X)
+#undef X
+		{ NULL, NULL },
+};
+
+static const struct meaning routing_meanings[] = {
+#define X(constant, name, meaning) { name, meaning },
+	ROUTE_COUNTERS(X)
+#undef X
+		{ NULL, NULL },
+};
+
 static const struct meaning xdp_meanings[] = {
 #define X(constant, name, meaning) { name, meaning },
 	INGRESS_COUNTERS(X)
@@ -320,6 +384,58 @@ static json_t *drop_rows(json_t *stats)
 {
 	return count_rows(text_table_member(stats, "totals.dropped"), drop_meanings);
 }
+
+static json_t *rule_rows(json_t *stats)
+{
+	return count_rows(text_table_member(stats, "totals.decided"), rule_meanings);
+}
+
+static json_t *routing_rows(json_t *stats)
+{
+	return count_rows(text_table_member(stats, "totals.routing"), routing_meanings);
+}
+
+/* What a table holds is not known before it has been looked through once. */
+static json_t *table_row(json_t *table, json_t *stats, const char *title)
+{
+	json_t *row = json_copy(table), *fill = json_object_get(table, "fill");
+
+	if (json_object_update(row, stats)) {
+		json_decref(row);
+		return NULL;
+	}
+	json_build_put(&row, "title", json_string(title));
+	json_build_put(&row, "known",
+		       json_is_real(fill) ? json_sprintf("%.1f%%", 100 * json_real_value(fill))
+					  : json_string("not yet known"));
+	return row;
+}
+
+static json_t *table_rows(json_t *stats)
+{
+	static const struct {
+		const char *name, *title;
+	} tables[] = { { "tuples", "4-tuples" }, { "cids", "Connection IDs" } };
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		json_t *table = json_object_get(json_object_get(stats, "tables"), tables[i].name);
+		json_t *totals = json_object_get(json_object_get(stats, "totals"), tables[i].name);
+
+		if (text_table_number(table, "places") > 0)
+			json_build_append(&rows, table_row(table, totals, tables[i].title));
+	}
+	return rows;
+}
+
+static const struct column table_columns[] = {
+	{ "TABLE", CELL_TEXT, "title" },	 { "ENTRIES", CELL_NUMBER, "entries" },
+	{ "PLACES", CELL_NUMBER, "places" },	 { "FILL", CELL_TEXT, "known" },
+	{ "BYTES", CELL_NUMBER, "bytes" },	 { "INSERTED", CELL_NUMBER, "inserted" },
+	{ "INSERTED/s", CELL_RATE, "inserted" }, { "EVICTED", CELL_NUMBER, "evicted" },
+	{ "EVICTED/s", CELL_RATE, "evicted" },	 { "REFUSED", CELL_NUMBER, "refused" },
+	{ "REFUSED/s", CELL_RATE, "refused" },
+};
 
 static json_t *xdp_rows(json_t *stats)
 {
@@ -381,6 +497,12 @@ static const struct section stats_sections[] = {
 	  true },
 	{ "Dropped by the workers", "The workers have dropped nothing.", drop_rows,
 	  COLUMNS(count_columns), true },
+	{ "Why clients' datagrams got their backends", "No client's datagram got a backend.",
+	  rule_rows, COLUMNS(count_columns), true },
+	{ "What was learned and asked", "Nothing had to be rationed, replaced or asked for.",
+	  routing_rows, COLUMNS(count_columns), true },
+	{ "What is remembered", "Nothing is remembered.", table_rows, COLUMNS(table_columns),
+	  false },
 	{ "Trouble between kernel and workers", "No trouble between kernel and workers.", ring_rows,
 	  COLUMNS(ring_columns), true },
 };
@@ -422,6 +544,7 @@ int ctl_table_print(FILE *out, const char *command, json_t *now, json_t *before,
 		{ "stats", NULL, COLUMNS(stats_sections) },
 		{ "services", NULL, COLUMNS(service_sections) },
 		{ "backends", NULL, COLUMNS(backend_sections) },
+		{ "lookup", lookup_introduce, NULL, 0 },
 		{ "reload", reload_introduce, NULL, 0 },
 		{ "drain", backend_introduce, NULL, 0 },
 		{ "undrain", backend_introduce, NULL, 0 },

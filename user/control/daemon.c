@@ -147,6 +147,7 @@ static int event_serve(struct daemon *daemon, enum event event, int fd)
 		next_hops_tick(daemon->hops);
 		backends_tick(daemon);
 		connections_tick(daemon);
+		tracing_tick(daemon);
 		control_socket_tick(daemon->control);
 		err = link_watch_tick(daemon->link_watch, error, sizeof(error));
 		break;
@@ -314,6 +315,8 @@ void daemon_stop(struct daemon *daemon)
 		worker_stop(daemon->workers[i]);
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		daemon->engine->close(daemon->ios[i]);
+	tracing_end(daemon);
+	lookup_free(daemon->lookup);
 	next_hops_close(daemon->hops);
 	link_watch_close(daemon->link_watch);
 	health_close(daemon->health);

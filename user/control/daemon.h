@@ -14,7 +14,9 @@
 #include "control/host.h"
 #include "control/lineup.h"
 #include "control/link_watch.h"
+#include "control/lookup.h"
 #include "control/next_hop.h"
+#include "control/tracing.h"
 #include "dataplane/router_memory.h"
 #include "dataplane/worker.h"
 
@@ -36,6 +38,8 @@ struct daemon {
 	struct router *router;			/* what the workers remember */
 	struct connections_sweep tuples_sweep, cids_sweep;
 	const struct trace_filter *trace; /* atomic; NULL: nobody looks */
+	struct tracing tracing;		  /* who looks */
+	struct lookup *lookup;		  /* NULL until somebody asks */
 	uint64_t generation;		  /* of the table: 1 for the first */
 	uint32_t silence_count;		  /* messages on silent backends since the last tick */
 	bool is_table_stale;		  /* a backend has gone up or down since it was built */

@@ -30,4 +30,10 @@ static inline void json_build_append(json_t **array, json_t *value)
 	}
 }
 
+/* What the control socket answers where it does not do what is asked. */
+static inline json_t *json_build_refusal(const char *sentence)
+{
+	return json_pack("{ss}", "error", sentence);
+}
+
 #endif

@@ -8,12 +8,6 @@
 #include "util/clock.h"
 #include "util/log.h"
 
-/* A backend of a lineup is probed at each of its addresses. */
-static uint32_t probe_id(const struct lineup_backend *backend, enum family family)
-{
-	return (uint32_t)backend->slot * FAMILY_COUNT + family;
-}
-
 /* Up is who is up at every address: half of its clients would not reach it. */
 static void health_changed(void *arg, uint32_t id, bool is_up)
 {
@@ -60,7 +54,7 @@ static void backend_watch(struct daemon *daemon, const struct lineup_backend *ba
 			  enum family family)
 {
 	const struct health_settings settings = settings_of(&backend->service->health);
-	int err = health_watch(daemon->health, clock_ns(), probe_id(backend, family),
+	int err = health_watch(daemon->health, clock_ns(), probes_id(backend, family),
 			       backend->config->endpoint.addr[family],
 			       backend->config->endpoint.port_be, &settings, !backend->is_down);
 
@@ -79,7 +73,7 @@ void probes_follow(struct daemon *daemon, const struct lineup *before)
 			    !lineup_find(now, before->backends[i].slot)
 				     ->config->endpoint.present[family])
 				health_unwatch(daemon->health,
-					       probe_id(&before->backends[i], family));
+					       probes_id(&before->backends[i], family));
 	for (size_t i = 0; i < now->backend_count; i++)
 		for (enum family family = 0; family < FAMILY_COUNT; family++)
 			if (now->backends[i].config->endpoint.present[family])

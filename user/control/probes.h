@@ -4,8 +4,15 @@
 #ifndef RINGWAY_CONTROL_PROBES_H
 #define RINGWAY_CONTROL_PROBES_H
 
+#include "control/lineup.h"
+
 struct daemon;
-struct lineup;
+
+/* A backend is probed at each of its addresses: the id of health.h. */
+static inline uint32_t probes_id(const struct lineup_backend *backend, enum family family)
+{
+	return (uint32_t)backend->slot * FAMILY_COUNT + family;
+}
 
 /* Before the first lineup is probed. 0, or a negative errno and a sentence in
  * error[DAEMON_ERROR_SIZE]. */

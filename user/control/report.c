@@ -12,8 +12,10 @@
 
 #include "control/daemon.h"
 #include "control/json_build.h"
+#include "control/probes.h"
 #include "core/counter.h"
 #include "core/drop.h"
+#include "core/route.h"
 #include "util/clock.h"
 #include "util/number.h"
 
@@ -91,10 +93,83 @@ static json_t *cpu_json(const struct config *config, size_t worker)
 
 /* stats */
 
-/* Over all workers. */
-struct totals {
-	uint64_t received, sent, forwarded, dropped[DROP_REASON_COUNT];
+/* What is counted of one worker, and of all of them. */
+struct numbers {
+	uint64_t received, copies, sent, forwarded, dropped[DROP_REASON_COUNT];
+	uint64_t decided[ROUTE_RULE_COUNT], routing[ROUTE_COUNTER_COUNT];
+	struct affinity_stats tuples, cids;
 };
+
+static void counters_add(uint64_t *sums, const uint64_t *counters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sums[i] += counter_read(&counters[i]);
+}
+
+static void affinity_stats_add(struct affinity_stats *sum, const struct affinity_stats *stats)
+{
+	sum->inserted += counter_read(&stats->inserted);
+	sum->evicted += counter_read(&stats->evicted);
+	sum->refused += counter_read(&stats->refused);
+}
+
+static void numbers_add(struct numbers *sum, const struct worker *worker)
+{
+	const struct worker_stats *stats = worker_stats(worker);
+	const struct forward_stats *forward = worker_forward_stats(worker);
+	const struct router_worker *router = worker_router(worker);
+
+	sum->received += counter_read(&stats->received);
+	sum->copies += counter_read(&router->counts[ROUTE_COUNT_COPIES]);
+	sum->sent += counter_read(&stats->sent);
+	sum->forwarded += counter_read(&forward->forwarded);
+	counters_add(sum->dropped, forward->dropped, DROP_REASON_COUNT);
+	counters_add(sum->decided, router->decided, ROUTE_RULE_COUNT);
+	counters_add(sum->routing, router->counts, ROUTE_COUNTER_COUNT);
+	affinity_stats_add(&sum->tuples, &router->tuple_stats);
+	affinity_stats_add(&sum->cids, &router->cid_stats);
+}
+
+static json_t *decided_json(const uint64_t decided[ROUTE_RULE_COUNT])
+{
+	json_t *object = json_object();
+
+	for (enum route_rule rule = 0; rule < ROUTE_RULE_COUNT; rule++)
+		json_build_number(&object, route_rule_name(rule), decided[rule]);
+	return object;
+}
+
+static json_t *routing_json(const uint64_t routing[ROUTE_COUNTER_COUNT])
+{
+	json_t *object = json_object();
+
+	for (enum route_counter counter = 0; counter < ROUTE_COUNTER_COUNT; counter++)
+		json_build_number(&object, route_counter_name(counter), routing[counter]);
+	return object;
+}
+
+static json_t *affinity_stats_json(const struct affinity_stats *stats)
+{
+	json_t *object = json_object();
+
+	json_build_number(&object, "inserted", stats->inserted);
+	json_build_number(&object, "evicted", stats->evicted);
+	json_build_number(&object, "refused", stats->refused);
+	return object;
+}
+
+static void numbers_put(json_t **object, const struct numbers *numbers)
+{
+	json_build_number(object, "received", numbers->received);
+	json_build_number(object, "copies", numbers->copies);
+	json_build_number(object, "sent", numbers->sent);
+	json_build_number(object, "forwarded", numbers->forwarded);
+	json_build_put(object, "dropped", dropped_json(numbers->dropped));
+	json_build_put(object, "decided", decided_json(numbers->decided));
+	json_build_put(object, "routing", routing_json(numbers->routing));
+	json_build_put(object, "tuples", affinity_stats_json(&numbers->tuples));
+	json_build_put(object, "cids", affinity_stats_json(&numbers->cids));
+}
 
 static json_t *mode_json(const struct daemon *daemon, size_t port, enum io_mode bound)
 {
@@ -152,29 +227,19 @@ static json_t *frames_json(const struct io_stats *io)
 	return object;
 }
 
-static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct totals *totals)
+static json_t *worker_json(const struct daemon *daemon, uint32_t index)
 {
 	const struct worker_stats *worker = worker_stats(daemon->workers[index]);
 	const struct forward_stats *forward = worker_forward_stats(daemon->workers[index]);
-	uint64_t received = counter_read(&worker->received), sent = counter_read(&worker->sent);
-	uint64_t forwarded = counter_read(&forward->forwarded), dropped[DROP_REASON_COUNT];
+	struct numbers numbers = { 0 };
 	struct io_stats io = { 0 };
 	json_t *object = json_object();
 
+	numbers_add(&numbers, daemon->workers[index]);
 	daemon->engine->stats(daemon->ios[index], &io);
-	totals->received += received;
-	totals->sent += sent;
-	totals->forwarded += forwarded;
-	for (size_t reason = 0; reason < DROP_REASON_COUNT; reason++) {
-		dropped[reason] = counter_read(&forward->dropped[reason]);
-		totals->dropped[reason] += dropped[reason];
-	}
 	json_build_number(&object, "index", index);
 	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
-	json_build_number(&object, "received", received);
-	json_build_number(&object, "sent", sent);
-	json_build_number(&object, "forwarded", forwarded);
-	json_build_put(&object, "dropped", dropped_json(dropped));
+	numbers_put(&object, &numbers);
 	json_build_number(&object, "checksums_completed",
 			  counter_read(&forward->checksums_completed));
 	json_build_number(&object, "new_connections", counter_read(&forward->new_connections));
@@ -188,34 +253,58 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index, struct t
 	return object;
 }
 
-static json_t *workers_json(const struct daemon *daemon, struct totals *totals)
+static json_t *workers_json(const struct daemon *daemon)
 {
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
-		json_build_append(&array, worker_json(daemon, i, totals));
+		json_build_append(&array, worker_json(daemon, i));
 	return array;
 }
 
-static json_t *totals_json(const struct totals *totals)
+static json_t *totals_json(const struct daemon *daemon)
+{
+	struct numbers totals = { 0 };
+	json_t *object = json_object();
+
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		numbers_add(&totals, daemon->workers[i]);
+	numbers_put(&object, &totals);
+	return object;
+}
+
+static json_t *table_json(const struct affinity *table, const struct connections_sweep *sweep)
+{
+	uint64_t places = table->line_count * AFFINITY_LINE_WORDS;
+	json_t *object = json_object();
+
+	json_build_number(&object, "places", places);
+	json_build_number(&object, "bytes", table->line_count * AFFINITY_LINE_SIZE_BYTES);
+	json_build_put(&object, "entries",
+		       sweep->is_complete ? json_integer((json_int_t)sweep->live) : json_null());
+	json_build_put(&object, "fill",
+		       sweep->is_complete && places
+			       ? json_real((double)sweep->live / (double)places)
+			       : json_null());
+	return object;
+}
+
+static json_t *tables_json(const struct daemon *daemon)
 {
 	json_t *object = json_object();
 
-	json_build_number(&object, "received", totals->received);
-	json_build_number(&object, "sent", totals->sent);
-	json_build_number(&object, "forwarded", totals->forwarded);
-	json_build_put(&object, "dropped", dropped_json(totals->dropped));
+	json_build_put(&object, "tuples",
+		       table_json(&daemon->router->tuples, &daemon->tuples_sweep));
+	json_build_put(&object, "cids", table_json(&daemon->router->cids, &daemon->cids_sweep));
 	return object;
 }
 
 json_t *report_stats(const struct daemon *daemon)
 {
 	uint64_t xdp[INGRESS_COUNTER_COUNT];
-	struct totals totals = { 0 };
 	json_t *object = json_object();
 
-	json_build_put(&object, "workers",
-		       workers_json(daemon, &totals)); /* first: it fills totals */
+	json_build_put(&object, "workers", workers_json(daemon));
 	json_build_put(&object, "xdp", json_object());
 	if (daemon->attach) {
 		int err = attach_counters(daemon->attach, xdp);
@@ -228,7 +317,8 @@ json_t *report_stats(const struct daemon *daemon)
 		}
 		json_build_put(&object, "xdp", xdp_json(xdp));
 	}
-	json_build_put(&object, "totals", totals_json(&totals));
+	json_build_put(&object, "tables", tables_json(daemon));
+	json_build_put(&object, "totals", totals_json(daemon));
 	return object;
 }
 
@@ -336,6 +426,35 @@ static json_t *drained_by_json(const struct lineup_backend *backend)
 	return backend->is_drained ? json_string("command") : json_null();
 }
 
+static json_t *probed_json(enum family family, const struct health_status *status)
+{
+	uint64_t now_ns = clock_ns();
+	bool is_held = status->held_until_ns > now_ns;
+	json_t *object = json_object();
+
+	json_build_put(&object, "family", json_string(family_names[family]));
+	json_build_put(&object, "state", json_string(status->is_up ? "up" : "down"));
+	json_build_number(&object, "for_s", (now_ns - status->since_ns) / 1000000000u);
+	json_build_number(&object, "held_for_s",
+			  is_held ? (status->held_until_ns - now_ns) / 1000000000u + 1 : 0);
+	json_build_put(&object, "reason", text_or_null(status->reason[0] ? status->reason : NULL));
+	return object;
+}
+
+/* One for each address that is probed. */
+static json_t *health_json(const struct daemon *daemon, const struct lineup_backend *backend)
+{
+	json_t *array = json_array();
+	struct health_status status;
+
+	if (!daemon->health || backend->service->health.probe == CONFIG_PROBE_NONE)
+		return array;
+	for (enum family family = 0; family < FAMILY_COUNT; family++)
+		if (!health_status(daemon->health, probes_id(backend, family), &status))
+			json_build_append(&array, probed_json(family, &status));
+	return array;
+}
+
 static json_t *backend_json(const struct daemon *daemon, const struct lineup_backend *backend)
 {
 	const struct backend_traffic traffic = traffic_sum(daemon, backend, 1);
@@ -349,6 +468,7 @@ static json_t *backend_json(const struct daemon *daemon, const struct lineup_bac
 	json_build_number(&object, "weight", backend->config->weight);
 	json_build_put(&object, "state", json_string(report_state(backend)));
 	json_build_put(&object, "drained_by", drained_by_json(backend));
+	json_build_put(&object, "health", health_json(daemon, backend));
 	json_build_put(&object, "next_hop", next_hops_json(daemon, backend));
 	json_build_put(&object, "out", traffic_json(&traffic.out));
 	json_build_put(&object, "back", traffic_json(&traffic.back));

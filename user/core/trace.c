@@ -59,9 +59,11 @@ void trace_decision(struct trace_ring *ring, const struct trace_filter *filter,
 	record_fill(&record, ctx, route, verdict);
 	memcpy(words, &record, sizeof(words));
 	place = ring->records[ring->head & (TRACE_RECORD_COUNT - 1)];
+	/* Pair with the acquires of words in trace_read(): who reads one of these knows
+	 * that head has come so far. */
 	for (size_t i = 0; i < WORD_COUNT; i++)
-		__atomic_store_n(&place[i], words[i], __ATOMIC_RELAXED);
-	/* Pairs with the acquires in trace_read(). */
+		__atomic_store_n(&place[i], words[i], __ATOMIC_RELEASE);
+	/* Pairs with the acquire of head in trace_head(). */
 	__atomic_store_n(&ring->head, ring->head + 1, __ATOMIC_RELEASE);
 }
 
@@ -77,7 +79,7 @@ static void tail_catch_up(uint64_t *tail, uint64_t head, uint64_t *ret_lost)
 size_t trace_read(const struct trace_ring *ring, uint64_t *tail, struct trace_record *records,
 		  size_t max, uint64_t *ret_lost)
 {
-	uint64_t head = __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+	uint64_t head = trace_head(ring);
 	size_t count = 0;
 
 	tail_catch_up(tail, head, ret_lost);
@@ -86,9 +88,8 @@ size_t trace_read(const struct trace_ring *ring, uint64_t *tail, struct trace_re
 		uint64_t words[WORD_COUNT], now;
 
 		for (size_t i = 0; i < WORD_COUNT; i++)
-			words[i] = __atomic_load_n(&place[i], __ATOMIC_RELAXED);
+			words[i] = __atomic_load_n(&place[i], __ATOMIC_ACQUIRE);
 		/* Written over meanwhile? Then what was copied may be of two. */
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		now = __atomic_load_n(&ring->head, __ATOMIC_RELAXED);
 		if (now - *tail >= TRACE_RECORD_COUNT) {
 			tail_catch_up(tail, now, ret_lost);

@@ -48,6 +48,12 @@ struct trace_ring {
 void trace_decision(struct trace_ring *ring, const struct trace_filter *filter,
 		    const struct route_ctx *ctx, const struct route *route, int verdict);
 
+/* The tail from which only what is yet to come will be read. Any thread. */
+static inline uint64_t trace_head(const struct trace_ring *ring)
+{
+	return __atomic_load_n(&ring->head, __ATOMIC_ACQUIRE);
+}
+
 /* Copy up to max records from *tail on, which is moved behind them; the number that
  * were overwritten before is added to *ret_lost. Any thread. */
 size_t trace_read(const struct trace_ring *ring, uint64_t *tail, struct trace_record *records,

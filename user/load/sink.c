@@ -102,10 +102,8 @@ static int counters_read(const struct load_sink *bpf, uint64_t *ret_counters)
 
 static int destination_compare(const void *left_arg, const void *right_arg)
 {
-	const struct load_endpoint *left =
-		&((const struct load_sink_destination *)left_arg)->endpoint;
-	const struct load_endpoint *right =
-		&((const struct load_sink_destination *)right_arg)->endpoint;
+	const struct endpoint *left = &((const struct load_sink_destination *)left_arg)->endpoint;
+	const struct endpoint *right = &((const struct load_sink_destination *)right_arg)->endpoint;
 	int order = memcmp(left->addr, right->addr, sizeof(left->addr));
 
 	return order ? order : (int)left->port - (int)right->port;

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "load/endpoint.h"
 #include "ringway/load_abi.h"
+#include "util/endpoint.h"
 
 struct load_sink_config {
 	const char *ifname;
@@ -19,7 +19,7 @@ struct load_sink_config {
 };
 
 struct load_sink_destination {
-	struct load_endpoint endpoint;
+	struct endpoint endpoint;
 	struct load_destination tally;
 };
 

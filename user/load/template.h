@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-#include "load/endpoint.h"
 #include "load/path.h"
 #include "ringway/load_abi.h"
+#include "util/endpoint.h"
 
 /* X(constant, name, default bytes of UDP payload, meaning) */
 #define LOAD_KINDS(X)                                         \
@@ -32,7 +32,7 @@ enum load_kind {
 
 struct load_shape {
 	enum load_kind kind;
-	struct load_endpoint to;
+	struct endpoint to;
 	uint16_t first_port;
 	uint32_t size;	  /* bytes of UDP payload; 0: the kind's default */
 	uint32_t flows;	  /* at least 1 */

@@ -50,6 +50,8 @@ static void help_print(const struct options *options)
 
 static void tables_build(const struct options *options, struct option *longs, char *shorts)
 {
+	if (options->operand_ends)
+		*shorts++ = '+';
 	for (size_t i = 0; i < options->count; i++) {
 		const struct option_entry *entry = &options->entries[i];
 		int kind = argument_kind(entry);
@@ -101,7 +103,7 @@ static int value_set(const struct option_entry *entry, char **argv, const char *
 int options_parse(const struct options *options, int argc, char **argv, int *ret_operands)
 {
 	struct option longs[ENTRIES_MAX + 3];
-	char shorts[3 * ENTRIES_MAX + 3];
+	char shorts[3 * ENTRIES_MAX + 4];
 	int code, status = -1;
 
 	assert(options->count <= ENTRIES_MAX);

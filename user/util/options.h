@@ -29,6 +29,7 @@ struct options {
 	const struct option_entry *entries;
 	size_t count;	    /* at most 32 */
 	const char *footer; /* after the options; NULL: nothing */
+	bool operand_ends;  /* what follows the first operand is for another table */
 };
 
 /* Parse argv. -1: go on, and *ret_operands is the index of the first operand.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "load/endpoint.h"
+#include "util/endpoint.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "util/number.h"
@@ -15,10 +16,10 @@ static bool port_parse(const char *text, uint16_t *ret_port)
 	return true;
 }
 
-bool load_endpoint_parse(const char *text, struct load_endpoint *ret_endpoint)
+bool endpoint_parse(const char *text, struct endpoint *ret_endpoint)
 {
 	const char *first_colon = strchr(text, ':');
-	struct load_endpoint endpoint = { .port = 0 };
+	struct endpoint endpoint = { .port = 0 };
 	char address[ADDRESS_TEXT_SIZE];
 	const char *end, *port = NULL;
 
@@ -43,4 +44,14 @@ bool load_endpoint_parse(const char *text, struct load_endpoint *ret_endpoint)
 		return false;
 	*ret_endpoint = endpoint;
 	return true;
+}
+
+const char *endpoint_format(const uint8_t addr[16], uint16_t port, char *text)
+{
+	bool is_ipv4 = address_is_ipv4(addr);
+	char address[ADDRESS_TEXT_SIZE];
+
+	(void)snprintf(text, ENDPOINT_TEXT_SIZE, "%s%s%s:%u", is_ipv4 ? "" : "[",
+		       address_format(addr, address), is_ipv4 ? "" : "]", port);
+	return text;
 }
