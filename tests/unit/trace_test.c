@@ -10,7 +10,7 @@
 #include "ringway/match.h"
 #include "test.h"
 
-#define RACE_COUNT 200000
+#define RACE_COUNT 500000
 
 static struct trace_ring ring;
 static struct trace_record records[TRACE_RECORD_COUNT];
@@ -196,34 +196,37 @@ static void what_is_overwritten_is_counted(void **state)
 	}
 }
 
-/* Every byte of the ID is the port's lower one: a record of two would show. */
+/* Every byte of the ID is the number: a record of two would show. Made before, so that
+ * the writer is as fast as it can be. */
 static void *race_write(void *unused)
 {
 	const struct trace_filter all = { .every = 1 };
+	static struct flight flights[251]; /* prime: the next in a place is another */
 
 	(void)unused;
-	for (uint32_t i = 0; i < RACE_COUNT; i++) {
-		struct flight flight;
+	for (uint16_t i = 0; i < ARRAY_LEN(flights); i++) {
 		uint8_t cid[QUIC_CID_LEN_MAX];
 
-		memset(cid, (uint8_t)i, sizeof(cid));
-		flight_set(&flight, (uint16_t)i, cid, sizeof(cid));
-		flight.route.service_slot = (uint16_t)i;
-		trace_decision(&ring, &all, &ctx, &flight.route, -1);
+		memset(cid, i, sizeof(cid));
+		flight_set(&flights[i], i, cid, sizeof(cid));
+		flights[i].route.service_slot = i;
 	}
+	for (uint32_t i = 0; i < RACE_COUNT; i++)
+		trace_decision(&ring, &all, &ctx, &flights[i % ARRAY_LEN(flights)].route, -1);
 	return NULL;
 }
 
+/* Always from the oldest record on, the one that is written over next. */
 static void a_reader_beside_the_writer_gets_whole_records(void **state)
 {
-	uint64_t tail = 0, lost = 0, got = 0;
+	uint64_t got = 0;
 	pthread_t writer;
 
 	(void)state;
 	assert_int_equal(pthread_create(&writer, NULL, race_write, NULL), 0);
-	while (tail < RACE_COUNT) {
-		uint64_t before = tail, lost_now = 0;
-		size_t count = trace_read(&ring, &tail, records, 100, &lost_now);
+	while (trace_head(&ring) < RACE_COUNT) {
+		uint64_t tail = 0, lost = 0;
+		size_t count = trace_read(&ring, &tail, records, 4, &lost);
 
 		for (size_t i = 0; i < count; i++) {
 			uint16_t number = records[i].service_slot;
@@ -233,12 +236,10 @@ static void a_reader_beside_the_writer_gets_whole_records(void **state)
 			assert_memory_equal(records[i].cid, cid, sizeof(cid));
 			assert_int_equal(records[i].client_port_be, wire_be16(number));
 		}
-		assert_int_equal(tail - before, count + lost_now);
+		assert_int_equal(tail, count + lost);
 		got += count;
-		lost += lost_now;
 	}
 	assert_int_equal(pthread_join(writer, NULL), 0);
-	assert_int_equal(got + lost, RACE_COUNT);
 	assert_int_not_equal(got, 0);
 }
 
