@@ -74,6 +74,7 @@ readme_blocks() {
 topology_up 1
 readme_blocks yaml >"$topology_dir/readme.yaml"
 topology_config "$topology_dir/ringway.yaml"
+sed -i 's/name: backend1/name: b1/' "$topology_dir/ringway.yaml" # as README.md has it
 start_ringwayd "$topology_dir/ringway.yaml"
 
 mapfile -t commands < <(readme_blocks sh | sed 's/[[:space:]]*#.*//;/./!d')
