@@ -21,12 +21,13 @@ enum command {
 /* Numbers that were not given are 0, where that is no number to give, or the
  * default. */
 struct options {
-	const char *ifname;
+	const char *ifname, *output;
 	struct load_endpoint to, from;
 	uint8_t mac[6];
 	enum load_kind kind;
-	bool has_mac, is_echo, is_json;
-	uint64_t count, rate, seconds, size, flows, cids, cid_len, stream, cpu, port;
+	bool has_mac, is_echo, is_handshake, is_json;
+	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
+	uint64_t stream, cpu, queues, first_queue, port, connections;
 };
 
 static const char *const kind_names[] = {
@@ -65,25 +66,41 @@ static const struct option_row rows[] = {
 	{ "mac", "MAC", VALUE_MAC, AT(mac), 0, 0, COMMAND_SEND,
 	  "next hop (default: the kernel's neighbour)" },
 	{ "kind", "KIND", VALUE_KIND, AT(kind), 0, 0, COMMAND_SEND,
-	  "quic-short, quic-initial or udp (default)" },
+	  "quic-short, quic-initial, quic-handshake or udp (default)" },
 	{ "size", "BYTES", VALUE_NUMBER, AT(size), 1, LOAD_FRAME_LEN_MAX, COMMAND_SEND,
 	  "UDP payload (default: 1200 for quic-initial, else 100)" },
 	{ "flows", "N", VALUE_NUMBER, AT(flows), 1, 100000000, COMMAND_SEND,
-	  "source ports and, beyond 60000, addresses (default: 1)" },
+	  "source ports and, beyond --ports, addresses (default: 1)" },
+	{ "ports", "N", VALUE_NUMBER, AT(ports), 1, LOAD_PORTS_MAX, COMMAND_SEND,
+	  "source ports of an address (default: 60000)" },
+	{ "step", "N", VALUE_NUMBER, AT(step), 1, 1 << 24, COMMAND_SEND,
+	  "from one source address to the next (default: 1)" },
 	{ "cids", "N", VALUE_NUMBER, AT(cids), 1, 1000000000, COMMAND_SEND,
 	  "Connection IDs in turn (default: one a flow)" },
+	{ "first-cid", "N", VALUE_NUMBER, AT(first_cid), 0, UINT32_MAX, COMMAND_SEND,
+	  "number of the first Connection ID (default: 0)" },
 	{ "cid-len", "BYTES", VALUE_NUMBER, AT(cid_len), 0, QUIC_CID_LEN_MAX, COMMAND_SEND,
 	  "length of the Connection IDs (default: 8)" },
-	{ "stream", "N", VALUE_NUMBER, AT(stream), 1, UINT32_MAX, COMMAND_SEND,
-	  "number of this run's sequence (default: random)" },
+	{ "stream", "N", VALUE_NUMBER, AT(stream), 1, UINT32_MAX, BOTH,
+	  "number of this run's sequence (default: random, every one)" },
 	{ "rate", "PPS", VALUE_NUMBER, AT(rate), 0, 100000000, COMMAND_SEND,
 	  "frames a second, 0 for all it can (default: 10000)" },
 	{ "cpu", "N", VALUE_NUMBER, AT(cpu), 0, CPU_SETSIZE - 1, COMMAND_SEND,
 	  "run on CPU N (default: 0)" },
+	{ "queues", "N", VALUE_NUMBER, AT(queues), 1, QUEUE_COUNT_MAX, COMMAND_SEND,
+	  "transmit by AF_XDP, from N queues in turn" },
+	{ "first-queue", "N", VALUE_NUMBER, AT(first_queue), 0, QUEUE_COUNT_MAX - 1, COMMAND_SEND,
+	  "queue of the first 64 frames, with --queues (default: 0)" },
 	{ "port", "P", VALUE_NUMBER, AT(port), 1, UINT16_MAX, COMMAND_SINK,
 	  "count this destination port only" },
 	{ "echo", NULL, VALUE_NONE, AT(is_echo), 0, 0, COMMAND_SINK,
 	  "send datagrams back instead of dropping them" },
+	{ "handshake", NULL, VALUE_NONE, AT(is_handshake), 0, 0, COMMAND_SINK,
+	  "answer Initials with a Handshake" },
+	{ "connections", "N", VALUE_NUMBER, AT(connections), 1, LOAD_CONNECTION_COUNT_MAX,
+	  COMMAND_SINK, "note which of N connections there were" },
+	{ "output", "FILE", VALUE_NAME, AT(output), 0, 0, COMMAND_SINK,
+	  "write to FILE a byte for each: 1 if there was" },
 	{ "count", "N", VALUE_NUMBER, AT(count), 1, UINT32_MAX, BOTH,
 	  "end after N datagrams (default to send: 1000000)" },
 	{ "seconds", "S", VALUE_NUMBER, AT(seconds), 1, 86400, BOTH,
@@ -195,6 +212,8 @@ static int options_parse(int argc, char **argv, enum command command, struct opt
 		return misuse("--interface is missing", "");
 	if (command == COMMAND_SEND && !options->to.port)
 		return misuse("--to=ADDR:PORT is missing", "");
+	if (!options->connections != !options->output)
+		return misuse("--connections and --output go together", "");
 	return 0;
 }
 
@@ -210,6 +229,9 @@ static int send_run(const struct options *options, char *error, size_t error_siz
 			.first_port = options->from.port ? options->from.port : LOAD_FIRST_PORT,
 			.size = (uint32_t)options->size,
 			.flows = (uint32_t)options->flows,
+			.ports = (uint32_t)options->ports,
+			.step = (uint32_t)options->step,
+			.first_cid = options->first_cid,
 			.cids = (uint32_t)(options->cids ? options->cids : options->flows),
 			.cid_len = options->kind == LOAD_UDP ? 0 : (uint32_t)options->cid_len,
 			.stream = (uint32_t)options->stream,
@@ -220,6 +242,8 @@ static int send_run(const struct options *options, char *error, size_t error_siz
 		.rate = options->rate,
 		.seconds = (uint32_t)(options->seconds ? options->seconds : 10),
 		.cpu = (uint32_t)options->cpu,
+		.queues = (uint32_t)options->queues,
+		.first_queue = (uint32_t)options->first_queue,
 	};
 	struct load_source_result result;
 	int err;
@@ -243,7 +267,11 @@ static int sink_run(const struct options *options, char *error, size_t error_siz
 		.port = (uint16_t)options->port,
 		.seconds = (uint32_t)options->seconds,
 		.count = options->count,
+		.connections = (uint32_t)options->connections,
+		.stream = (uint32_t)options->stream,
+		.output = options->output,
 		.echo = options->is_echo,
+		.handshake = options->is_handshake,
 	};
 	struct load_sink_result result;
 	int err = load_sink_run(&config, &result, error, error_size);
@@ -258,7 +286,13 @@ static int sink_run(const struct options *options, char *error, size_t error_siz
 
 int main(int argc, char **argv)
 {
-	struct options options = { .rate = 10000, .flows = 1, .cid_len = 8 };
+	struct options options = {
+		.rate = 10000,
+		.flows = 1,
+		.ports = LOAD_PORTS_MAX,
+		.step = 1,
+		.cid_len = 8,
+	};
 	const char *word = argc > 1 ? argv[1] : "";
 	enum command command;
 	char error[512];
