@@ -5,7 +5,8 @@
 # a backend was added, nor those that have migrated. Says what becomes of connections
 # that open during the flood and rebind after it.
 #
-# 5 million datagrams a flood; QUICK=1: half a million.
+# 5 million datagrams a flood; QUICK=1: half a million. Of the random Connection IDs some
+# make ringwayd ask who owns them: what it sends is more than what it received.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/integration/connections.sh
@@ -99,7 +100,6 @@ for after in after tuple moved; do
 done
 check_kept migrated_open migrated_after $others
 check_kept migrated_open migrated_again $others
-check_conservation "$topology_dir/stats.json"
 stop_ringwayd || fail "exit status $? after SIGTERM"
 
 # Where Maglev alone would send them: a forwarder that remembers nothing says it.
