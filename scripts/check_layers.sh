@@ -29,7 +29,7 @@ layer_project() {
 	user/io) echo 'core/(packet|counter)\.h|(util|ringway)/.*' ;;
 	user/dataplane) echo '(io|core|util|ringway)/.*' ;;
 	user/control) echo '(dataplane|io|core|util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
-	user/load) echo 'control/(host|next_hop)\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
+	user/load) echo 'control/(host|next_hop)\.h|io/io\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
 	user/cli) echo '(control|load|dataplane|io|core|util|ringway)/.*' ;;
 	*) return 1 ;;
 	esac

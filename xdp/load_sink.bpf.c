@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* load_sink.bpf.c - counts and checks load datagrams, then drops them or sends them
- * back. Whatever does not end with our trailer passes. */
+/* load_sink.bpf.c - counts and checks load datagrams, then drops them, sends them
+ * back or answers them. Whatever does not end with our trailer passes. */
 #include <linux/bpf.h>
 #include <stdbool.h>
 
@@ -13,6 +13,9 @@
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile struct load_sink_plan plan;
+
+/* By number: 1 if a datagram of that connection came. */
+__u8 connections[LOAD_CONNECTION_COUNT_MAX];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -203,6 +206,67 @@ static __always_inline void turn_round(const struct udp_view *view)
 	view->udp->dst_be = port_be;
 }
 
+static void connection_note(__u32 stream, __u64 sequence)
+{
+	__u64 number;
+
+	if (!plan.connections || (plan.stream && plan.stream != stream))
+		return;
+	number = sequence % plan.connections;
+	if (number < LOAD_CONNECTION_COUNT_MAX)
+		connections[number] = 1;
+}
+
+/* The first Handshake of a server that names its Connection ID by inverting the
+ * client's. Needs no more room than the Initial, so the rest stays where it is. */
+static __always_inline bool handshake_write(const struct udp_view *view, const void *end)
+{
+	struct load_initial *place = (void *)(view->udp + 1);
+	struct {
+		struct load_initial initial;
+		__u8 pad[2]; /* bpf_csum_diff() takes words */
+	} before = {};
+	struct {
+		struct load_handshake handshake;
+		__u8 pad[2];
+	} after = {};
+	__s64 delta;
+
+	if ((void *)(place + 1) > end)
+		return false;
+	before.initial = *place;
+	if (place->first != LOAD_FIRST_INITIAL || place->dcid_len != LOAD_ANSWER_CID_LEN ||
+	    place->scid_len || place->token_len)
+		return false;
+	after.handshake.first = LOAD_FIRST_HANDSHAKE;
+	__builtin_memcpy(after.handshake.version, place->version, sizeof(place->version));
+	after.handshake.scid_len = LOAD_ANSWER_CID_LEN;
+	for (int i = 0; i < LOAD_ANSWER_CID_LEN; i++)
+		after.handshake.scid[i] = place->dcid[i] ^ LOAD_CID_MASK_CLIENT;
+	after.handshake.length_be = wire_be16(wire_be16(place->length_be) + 1);
+	__builtin_memcpy(place, &after.handshake, sizeof(after.handshake));
+	delta = bpf_csum_diff((void *)&before, sizeof(before), (void *)&after, sizeof(after), 0);
+	if (view->udp->checksum_be)
+		view->udp->checksum_be = checksum_udp_nonzero(
+			checksum_update(view->udp->checksum_be, checksum_fold((__u32)delta)));
+	return true;
+}
+
+static __always_inline int answer(const struct udp_view *view, const void *end)
+{
+	if (plan.handshake) {
+		if (!handshake_write(view, end))
+			return XDP_DROP;
+		counter_add(LOAD_SINK_ANSWERED, 1);
+	} else if (plan.echo) {
+		counter_add(LOAD_SINK_ECHOED, 1);
+	} else {
+		return XDP_DROP;
+	}
+	turn_round(view);
+	return XDP_TX;
+}
+
 static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_view *view)
 {
 	struct load_trailer trailer;
@@ -218,17 +282,16 @@ static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_v
 	counter_add(LOAD_SINK_RECEIVED, 1);
 	counter_add(LOAD_SINK_BYTES, bytes);
 	tracked = destination_count(view, bytes);
-	if (checksums_are_good(ctx, view))
-		tracked &=
-			stream_track(wire_be32(trailer.stream_be), load_be64(trailer.sequence_be));
+	if (checksums_are_good(ctx, view)) {
+		__u32 stream = wire_be32(trailer.stream_be);
+		__u64 sequence = load_be64(trailer.sequence_be);
+
+		tracked &= stream_track(stream, sequence);
+		connection_note(stream, sequence);
+	}
 	if (!tracked)
 		counter_add(LOAD_SINK_UNTRACKED, 1);
-
-	if (!plan.echo)
-		return XDP_DROP;
-	turn_round(view);
-	counter_add(LOAD_SINK_ECHOED, 1);
-	return XDP_TX;
+	return answer(view, (void *)(long)ctx->data_end);
 }
 
 SEC("xdp")

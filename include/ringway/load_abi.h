@@ -43,6 +43,39 @@ static inline __u64 load_cid_word(__u64 number, __u32 word)
 	return x ^ x >> 31;
 }
 
+/* What a client invents, the destination of an Initial, has every bit of its number's
+ * Connection ID inverted: it is never what a server names. */
+#define LOAD_CID_MASK_CLIENT 0xff
+
+/* QUIC version 1 up to the filler, with Connection IDs of LOAD_ANSWER_CID_LEN bytes:
+ * an Initial as the source sends it, and the Handshake that answers it. Equally long. */
+#define LOAD_ANSWER_CID_LEN 8
+
+struct load_initial {
+	__u8 first;
+	__u8 version[4];
+	__u8 dcid_len;
+	__u8 dcid[LOAD_ANSWER_CID_LEN];
+	__u8 scid_len;
+	__u8 token_len;
+	__u16 length_be;
+} WIRE;
+
+struct load_handshake {
+	__u8 first;
+	__u8 version[4];
+	__u8 dcid_len;
+	__u8 scid_len;
+	__u8 scid[LOAD_ANSWER_CID_LEN];
+	__u16 length_be;
+	__u8 filler;
+} __attribute__((packed));
+_Static_assert(sizeof(struct load_initial) == 18, "wire format");
+_Static_assert(sizeof(struct load_handshake) == 18, "wire format");
+
+#define LOAD_FIRST_INITIAL   0xc0
+#define LOAD_FIRST_HANDSHAKE 0xe0
+
 /* What the source may send at once after it was held up: one batch of the kernel's
  * test run. The receiver has its turn after each, and a veth ring holds 256. */
 #define LOAD_BURST_FRAMES 64
@@ -62,16 +95,18 @@ struct load_head6 {
 _Static_assert(sizeof(struct load_head6) == 62, "wire format");
 
 /* What load_source sends, constant for a run. Frame n of the run has sequence n,
- * flow n mod flow_count and Connection ID n mod cid_count. Headers are written anew
+ * flow n mod flow_count and Connection ID first_cid + n mod cid_count. Headers are written anew
  * into every frame: the kernel reuses its pages as the receiver left them. */
 struct load_plan {
 	__u64 count;	   /* frames to send */
 	__u64 interval_ps; /* between frames; 0: no pacing */
+	__u64 first_cid;   /* number of the first Connection ID */
 	__u32 ifindex;
 	__u32 flow_count;
 	__u32 cid_count;
 	__u32 port_count;      /* source ports of an address; flows beyond take the next one */
 	__u32 first_address;   /* its last four bytes, host order */
+	__u32 address_step;    /* from one address to the next */
 	__u16 first_port;      /* host order */
 	__u16 cid_offset;      /* in the UDP payload */
 	__u16 sequence_offset; /* in the UDP payload */
@@ -82,11 +117,12 @@ struct load_plan {
 	union {
 		struct load_head4 v4;
 		struct load_head6 v6;
-	} head; /* what varies is 0: checksums, source port, last four bytes of the source */
-	__u8 pad[6];
+	} head;	       /* what varies is 0: checksums, source port, last four bytes of the source */
+	__u8 cid_mask; /* over every byte of the Connection ID */
+	__u8 pad[5];
 };
-_Static_assert(sizeof(struct load_plan) == 120, "load_plan is BPF map ABI");
-_Static_assert(__builtin_offsetof(struct load_plan, head) == 48, "load_plan is BPF map ABI");
+_Static_assert(sizeof(struct load_plan) == 128, "load_plan is BPF map ABI");
+_Static_assert(__builtin_offsetof(struct load_plan, head) == 60, "load_plan is BPF map ABI");
 
 /* Times are of CLOCK_MONOTONIC. */
 struct load_progress {
@@ -100,17 +136,23 @@ _Static_assert(sizeof(struct load_progress) == 48, "load_progress is BPF map ABI
 
 /* What load_sink does, constant for a run. */
 struct load_sink_plan {
-	__u16 port_be; /* 0: every port */
+	__u32 stream;	   /* whose connections are noted; 0: every stream's */
+	__u32 connections; /* 0: none are noted */
+	__u16 port_be;	   /* 0: every port */
 	__u8 echo;
-	__u8 pad;
+	__u8 handshake;
 };
-_Static_assert(sizeof(struct load_sink_plan) == 4, "load_sink_plan is BPF map ABI");
+_Static_assert(sizeof(struct load_sink_plan) == 12, "load_sink_plan is BPF map ABI");
+
+/* Connections are noted by number, which is the sequence modulo how many there are. */
+#define LOAD_CONNECTION_COUNT_MAX (1 << 20)
 
 /* Of datagrams with a trailer; all others pass. X(constant, name, meaning) */
 #define LOAD_SINK_COUNTERS(X)                                                                \
 	X(RECEIVED, "received", "datagrams")                                                 \
 	X(BYTES, "bytes", "of UDP payload")                                                  \
 	X(ECHOED, "echoed", "turned round and sent back")                                    \
+	X(ANSWERED, "answered", "Initials, answered with a Handshake")                       \
 	X(NO_CHECKSUM, "no_checksum", "IPv4 with the UDP checksum 0, taken for good")        \
 	X(BAD_CHECKSUM, "bad_checksum", "wrong UDP checksum; their sequence is not trusted") \
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "wrong IPv4 header checksum, likewise")        \

@@ -72,14 +72,20 @@ def parse_ip(frame):
 
 def check_header(want, number, payload):
     """The bytes before the filler; returns how many there are."""
-    cid = connection_id(number, want["cid_len"])
+    cid = connection_id(want.get("first_cid", 0) + number, want["cid_len"])
     if want["kind"] == "quic-short":
         equal("QUIC short header", b"\x40" + cid, payload[: 1 + len(cid)])
         return 1 + len(cid)
     if want["kind"] == "quic-initial":
+        cid = bytes(byte ^ 0xFF for byte in cid)
         start = b"\xc0\0\0\0\1" + bytes([len(cid)]) + cid + b"\0\0"
         start += struct.pack("!H", 0x4000 | (len(payload) - len(start) - 2))
         equal("QUIC Initial header", start, payload[: len(start)])
+        return len(start)
+    if want["kind"] == "quic-handshake":
+        start = b"\xe0\0\0\0\1\0" + bytes([len(cid)]) + cid
+        start += struct.pack("!H", 0x4000 | (len(payload) - len(start) - 2))
+        equal("QUIC Handshake header", start, payload[: len(start)])
         return len(start)
     return 0
 
@@ -87,12 +93,13 @@ def check_header(want, number, payload):
 def check_frame(want, sequence, frame):
     src, dst, pseudo, udp = parse_ip(frame)
     flow = sequence % want["flows"]
-    ports = min(60000, 65536 - want["first_port"])
+    ports = min(want.get("ports", 60000), 65536 - want["first_port"])
     sport, dport, length, checksum = struct.unpack_from("!4H", udp)
     payload = udp[8:]
 
     equal("MAC addresses", bytes.fromhex(want["macs"].replace(":", "")), frame[:12])
-    equal("source", ipaddress.ip_address(want["from"]) + flow // ports, src)
+    address = ipaddress.ip_address(want["from"]) + flow // ports * want.get("step", 1)
+    equal("source", address, src)
     equal("source port", want["first_port"] + flow % ports, sport)
     equal("destination", ipaddress.ip_address(want["to"]), dst)
     equal("destination port", want["port"], dport)

@@ -17,16 +17,17 @@
 /* Numbers that were not given are 0, where that is no number to give, or the
  * default. */
 static struct {
-	const char *ifname;
+	const char *ifname, *output;
 	struct endpoint to, from;
 	struct mac {
 		uint8_t bytes[6];
 		bool is_set;
 	} mac;
 	enum load_kind kind;
-	bool is_echo, is_json;
-	uint64_t count, rate, seconds, size, flows, cids, cid_len, stream, cpu, port;
-} arguments = { .rate = 10000, .flows = 1, .cid_len = 8 };
+	bool is_echo, is_handshake, is_json;
+	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
+	uint64_t stream, cpu, queues, first_queue, port, connections;
+} arguments = { .rate = 10000, .flows = 1, .ports = LOAD_PORTS_MAX, .step = 1, .cid_len = 8 };
 
 static const char *const kind_names[] = {
 #define X(constant, name, size, meaning) [LOAD_##constant] = name,
@@ -74,14 +75,20 @@ static const struct option_entry send_entries[] = {
 	  .parse = address_option_parse, .parsed = &arguments.from },
 	{ 0, "mac", "MAC", "next hop (default: the kernel's neighbour)", .parse = mac_parse,
 	  .parsed = &arguments.mac },
-	{ 0, "kind", "KIND", "quic-short, quic-initial or udp (default)", .parse = kind_parse,
-	  .parsed = &arguments.kind },
+	{ 0, "kind", "KIND", "quic-short, quic-initial, quic-handshake or udp (default)",
+	  .parse = kind_parse, .parsed = &arguments.kind },
 	{ 0, "size", "BYTES", "UDP payload (default: 1200 for quic-initial, else 100)",
 	  .number = &arguments.size, FROM_TO(1, LOAD_FRAME_LEN_MAX) },
-	{ 0, "flows", "N", "source ports and, beyond 60000, addresses (default: 1)",
+	{ 0, "flows", "N", "source ports and, beyond --ports, addresses (default: 1)",
 	  .number = &arguments.flows, FROM_TO(1, 100000000) },
+	{ 0, "ports", "N", "source ports of an address (default: 60000)",
+	  .number = &arguments.ports, FROM_TO(1, LOAD_PORTS_MAX) },
+	{ 0, "step", "N", "from one source address to the next (default: 1)",
+	  .number = &arguments.step, FROM_TO(1, 1 << 24) },
 	{ 0, "cids", "N", "Connection IDs in turn (default: one a flow)", .number = &arguments.cids,
 	  FROM_TO(1, 1000000000) },
+	{ 0, "first-cid", "N", "number of the first Connection ID (default: 0)",
+	  .number = &arguments.first_cid, FROM_TO(0, UINT32_MAX) },
 	{ 0, "cid-len", "BYTES", "length of the Connection IDs (default: 8)",
 	  .number = &arguments.cid_len, FROM_TO(0, QUIC_CID_LEN_MAX) },
 	{ 0, "stream", "N", "number of this run's sequence (default: random)",
@@ -90,6 +97,10 @@ static const struct option_entry send_entries[] = {
 	  .number = &arguments.rate, FROM_TO(0, 100000000) },
 	{ 0, "cpu", "N", "run on CPU N (default: 0)", .number = &arguments.cpu,
 	  FROM_TO(0, CPU_SETSIZE - 1) },
+	{ 0, "queues", "N", "transmit by AF_XDP, from N queues in turn",
+	  .number = &arguments.queues, FROM_TO(1, QUEUE_COUNT_MAX) },
+	{ 0, "first-queue", "N", "queue of the first 64 frames, with --queues (default: 0)",
+	  .number = &arguments.first_queue, FROM_TO(0, QUEUE_COUNT_MAX - 1) },
 	{ 0, "count", "N", "end after N frames (default: 1000000)", .number = &arguments.count,
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds (default: 10)", .number = &arguments.seconds,
@@ -103,6 +114,14 @@ static const struct option_entry sink_entries[] = {
 	  FROM_TO(1, UINT16_MAX) },
 	{ 0, "echo", NULL, "send datagrams back instead of dropping them",
 	  .flag = &arguments.is_echo },
+	{ 0, "handshake", NULL, "answer Initials with a Handshake",
+	  .flag = &arguments.is_handshake },
+	{ 0, "connections", "N", "note which of N connections there were",
+	  .number = &arguments.connections, FROM_TO(1, LOAD_CONNECTION_COUNT_MAX) },
+	{ 0, "output", "FILE", "write to FILE a byte for each: 1 if there was",
+	  .value = &arguments.output },
+	{ 0, "stream", "N", "note those of this run only (default: every one)",
+	  .number = &arguments.stream, FROM_TO(1, UINT32_MAX) },
 	{ 0, "count", "N", "end after N datagrams", .number = &arguments.count,
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds", .number = &arguments.seconds,
@@ -129,6 +148,9 @@ static int send_run(char *error, size_t error_size)
 			.first_port = arguments.from.port ? arguments.from.port : LOAD_FIRST_PORT,
 			.size = (uint32_t)arguments.size,
 			.flows = (uint32_t)arguments.flows,
+			.ports = (uint32_t)arguments.ports,
+			.step = (uint32_t)arguments.step,
+			.first_cid = arguments.first_cid,
 			.cids = (uint32_t)(arguments.cids ? arguments.cids : arguments.flows),
 			.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
 			.stream = (uint32_t)arguments.stream,
@@ -139,6 +161,8 @@ static int send_run(char *error, size_t error_size)
 		.rate = arguments.rate,
 		.seconds = (uint32_t)(arguments.seconds ? arguments.seconds : 10),
 		.cpu = (uint32_t)arguments.cpu,
+		.queues = (uint32_t)arguments.queues,
+		.first_queue = (uint32_t)arguments.first_queue,
 	};
 	struct load_source_result result;
 	int err;
@@ -162,7 +186,11 @@ static int sink_run(char *error, size_t error_size)
 		.port = (uint16_t)arguments.port,
 		.seconds = (uint32_t)arguments.seconds,
 		.count = arguments.count,
+		.connections = (uint32_t)arguments.connections,
+		.stream = (uint32_t)arguments.stream,
+		.output = arguments.output,
 		.echo = arguments.is_echo,
+		.handshake = arguments.is_handshake,
 	};
 	struct load_sink_result result;
 	int err = load_sink_run(&config, &result, error, error_size);
@@ -217,6 +245,8 @@ static int command_parse(const struct command *command, int argc, char **argv)
 		return options_misuse(argv, "--interface is missing");
 	if (command->run == send_run && !arguments.to.port)
 		return options_misuse(argv, "--to=ADDR:PORT is missing");
+	if (!arguments.connections != !arguments.output)
+		return options_misuse(argv, "--connections and --output go together");
 	return -1;
 }
 

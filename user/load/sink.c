@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -67,6 +68,9 @@ static int bpf_load(const struct load_sink_config *config, struct load_sink **re
 	if (bpf) {
 		bpf->rodata->plan.port_be = wire_be16(config->port);
 		bpf->rodata->plan.echo = config->echo;
+		bpf->rodata->plan.handshake = config->handshake;
+		bpf->rodata->plan.connections = config->connections;
+		bpf->rodata->plan.stream = config->stream;
 		err = load_sink__load(bpf);
 	}
 	if (err) {
@@ -204,6 +208,25 @@ static void wait_for_end(const struct load_sink *bpf, const struct load_sink_con
 	}
 }
 
+static int connections_write(const struct load_sink *bpf, const struct load_sink_config *config,
+			     char *error, size_t error_size)
+{
+	FILE *file = fopen(config->output, "we");
+	size_t written = 0;
+	int err = 0;
+
+	if (file)
+		written = fwrite(bpf->bss->connections, 1, config->connections, file);
+	if (!file || written != config->connections)
+		err = -errno;
+	if (file && fclose(file) && !err)
+		err = -errno;
+	if (err)
+		return fail(err, error, error_size, "cannot write the connections to %s: %s",
+			    config->output, strerror(-err));
+	return 0;
+}
+
 static int result_read(const struct load_sink *bpf, struct load_sink_result *ret_result,
 		       char *error, size_t error_size)
 {
@@ -240,7 +263,9 @@ int load_sink_run(const struct load_sink_config *config, struct load_sink_result
 	}
 	wait_for_end(bpf, config, &signals);
 	(void)close(link_fd); /* before reading, so that the numbers stand still */
-	err = result_read(bpf, ret_result, error, error_size);
+	err = config->output ? connections_write(bpf, config, error, error_size) : 0;
+	if (!err)
+		err = result_read(bpf, ret_result, error, error_size);
 	load_sink__destroy(bpf);
 	return err;
 }

@@ -12,10 +12,14 @@
 
 struct load_sink_config {
 	const char *ifname;
-	uint16_t port;	  /* destination port; 0: every one */
-	uint32_t seconds; /* 0: until a signal comes */
-	uint64_t count;	  /* stop after so many datagrams; 0: never */
-	bool echo;	  /* send them back instead of dropping them */
+	uint16_t port;	      /* destination port; 0: every one */
+	uint32_t seconds;     /* 0: until a signal comes */
+	uint64_t count;	      /* stop after so many datagrams; 0: never */
+	uint32_t connections; /* note which of so many there were; 0: none */
+	uint32_t stream;      /* of this stream; 0: of every one */
+	const char *output;   /* file for it: byte n is 1 if connection n was there */
+	bool echo;	      /* send datagrams back instead of dropping them */
+	bool handshake;	      /* answer Initials with a Handshake, drop all else */
 };
 
 struct load_sink_destination {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "load/queues.h"
 #include "ringway/load_abi.h"
 #include "util/log.h"
 #include "util/number.h"
@@ -184,6 +185,10 @@ int load_source_run(const struct load_source_config *config, struct load_source_
 		err = cpu_pin(config->cpu, error, error_size);
 	if (err)
 		return err;
+	if (config->queues) {
+		announce(config, &template, &path);
+		return load_queues_send(config, &template, ret_result, error, error_size);
+	}
 	err = bpf_load(config, &template, &bpf);
 	if (err)
 		return failed(err, "loading the BPF program", error, error_size);

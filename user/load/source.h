@@ -2,7 +2,8 @@
 /* source.h - sends load datagrams out of an interface, counted and paced.
  *
  * The kernel's live test run of load_source.bpf.c makes the frames; one CPU is busy
- * for as long as it lasts, also at low rates. Every run ends by itself. */
+ * for as long as it lasts, also at low rates. Or they leave by AF_XDP, from queues of
+ * one's choice (queues.h). Every run ends by itself. */
 #ifndef RINGWAY_LOAD_SOURCE_H
 #define RINGWAY_LOAD_SOURCE_H
 
@@ -21,6 +22,8 @@ struct load_source_config {
 	uint64_t rate;	     /* frames a second at most; 0: as fast as it goes */
 	uint32_t seconds;    /* the run's end, whatever has been sent */
 	uint32_t cpu;	     /* where the run takes place; frames arrive on queue cpu mod queues */
+	uint32_t queues;     /* transmit by AF_XDP from so many instead; 0: don't */
+	uint32_t first_queue;
 };
 
 struct load_source_result {

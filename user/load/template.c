@@ -28,11 +28,27 @@ static uint32_t quic_short_write(uint8_t *payload, uint32_t cid_len, uint32_t *r
 static uint32_t quic_initial_write(uint8_t *payload, uint32_t cid_len, uint32_t size,
 				   uint32_t *ret_cid_offset)
 {
-	const uint8_t start[] = { 0xc0, 0, 0, 0, 1, (uint8_t)cid_len };
+	const uint8_t start[] = { LOAD_FIRST_INITIAL, 0, 0, 0, 1, (uint8_t)cid_len };
 	uint32_t end = (uint32_t)sizeof(start) + cid_len;
 	uint32_t header_len = end + 4; /* source Connection ID's length, token's, two of Length */
 	uint32_t rest = size > header_len ? size - header_len : 0;
 	const uint8_t finish[] = { 0, 0, (uint8_t)(0x40 | rest >> 8), (uint8_t)rest };
+
+	memcpy(payload, start, sizeof(start));
+	memcpy(payload + end, finish, sizeof(finish));
+	*ret_cid_offset = sizeof(start);
+	return header_len;
+}
+
+/* RFC 9000 section 17.2.4, with an empty destination Connection ID. */
+static uint32_t quic_handshake_write(uint8_t *payload, uint32_t cid_len, uint32_t size,
+				     uint32_t *ret_cid_offset)
+{
+	const uint8_t start[] = { LOAD_FIRST_HANDSHAKE, 0, 0, 0, 1, 0, (uint8_t)cid_len };
+	uint32_t end = (uint32_t)sizeof(start) + cid_len;
+	uint32_t header_len = end + 2;
+	uint32_t rest = size > header_len ? size - header_len : 0;
+	const uint8_t finish[] = { (uint8_t)(0x40 | rest >> 8), (uint8_t)rest };
 
 	memcpy(payload, start, sizeof(start));
 	memcpy(payload + end, finish, sizeof(finish));
@@ -57,12 +73,15 @@ static uint32_t payload_write(const struct load_shape *shape, uint32_t size, uin
 		header_len = quic_short_write(payload, shape->cid_len, &cid_offset);
 	if (shape->kind == LOAD_QUIC_INITIAL)
 		header_len = quic_initial_write(payload, shape->cid_len, size, &cid_offset);
+	if (shape->kind == LOAD_QUIC_HANDSHAKE)
+		header_len = quic_handshake_write(payload, shape->cid_len, size, &cid_offset);
 	memset(payload + cid_offset, 0, shape->cid_len);
 	if (size < header_len + sizeof(trailer))
 		return header_len + (uint32_t)sizeof(trailer);
 
 	memcpy(payload + size - sizeof(trailer), &trailer, sizeof(trailer));
 	plan->cid_len = (uint8_t)shape->cid_len;
+	plan->cid_mask = shape->kind == LOAD_QUIC_INITIAL ? LOAD_CID_MASK_CLIENT : 0;
 	plan->cid_offset = (uint16_t)cid_offset;
 	plan->sequence_offset = (uint16_t)(size - sizeof(trailer) +
 					   __builtin_offsetof(struct load_trailer, sequence_be));
@@ -152,21 +171,24 @@ static uint32_t head_write(const struct load_shape *shape, const struct load_pat
 	return head_len;
 }
 
-/* Flow n goes out from address n / port_count, port n % port_count. */
+/* Flow n goes out from address n / port_count * address_step, port n % port_count. */
 static int flows_lay_out(const struct load_shape *shape, const struct load_path *path,
 			 struct load_plan *plan, char *error, size_t error_size)
 {
-	uint32_t ports = UINT16_MAX + 1u - shape->first_port, last_address;
+	uint32_t ports = UINT16_MAX + 1u - shape->first_port;
 	const uint8_t *low = path->from + 12;
+	uint64_t others;
 
 	plan->flow_count = shape->flows;
 	plan->cid_count = shape->cids;
 	plan->first_port = shape->first_port;
-	plan->port_count = ports < LOAD_PORTS_MAX ? ports : LOAD_PORTS_MAX;
+	plan->first_cid = shape->first_cid;
+	plan->address_step = shape->step;
+	plan->port_count = ports < shape->ports ? ports : shape->ports;
 	plan->first_address =
 		(uint32_t)low[0] << 24 | (uint32_t)low[1] << 16 | (uint32_t)low[2] << 8 | low[3];
-	last_address = plan->first_address + (shape->flows - 1) / plan->port_count;
-	if (last_address < plan->first_address)
+	others = (uint64_t)((shape->flows - 1) / plan->port_count) * shape->step;
+	if (plan->first_address + others > UINT32_MAX)
 		return fail(-EINVAL, error, error_size,
 			    "%u flows need %u source addresses, more than follow the first: "
 			    "give a lower one with --from",

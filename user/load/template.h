@@ -12,10 +12,11 @@
 #include "util/endpoint.h"
 
 /* X(constant, name, default bytes of UDP payload, meaning) */
-#define LOAD_KINDS(X)                                         \
-	X(UDP, "udp", 100, "no header of its own")            \
-	X(QUIC_SHORT, "quic-short", 100, "QUIC 1-RTT packet") \
-	X(QUIC_INITIAL, "quic-initial", 1200, "QUIC version 1 Initial packet")
+#define LOAD_KINDS(X)                                                          \
+	X(UDP, "udp", 100, "no header of its own")                             \
+	X(QUIC_SHORT, "quic-short", 100, "QUIC 1-RTT packet")                  \
+	X(QUIC_INITIAL, "quic-initial", 1200, "QUIC version 1 Initial packet") \
+	X(QUIC_HANDSHAKE, "quic-handshake", 100, "QUIC version 1 Handshake packet of a server")
 
 enum load_kind {
 #define X(constant, name, size, meaning) LOAD_##constant,
@@ -34,9 +35,12 @@ struct load_shape {
 	enum load_kind kind;
 	struct endpoint to;
 	uint16_t first_port;
-	uint32_t size;	  /* bytes of UDP payload; 0: the kind's default */
-	uint32_t flows;	  /* at least 1 */
-	uint32_t cids;	  /* at least 1 */
+	uint32_t size;	/* bytes of UDP payload; 0: the kind's default */
+	uint32_t flows; /* at least 1 */
+	uint32_t ports; /* of an address: 1..LOAD_PORTS_MAX */
+	uint32_t step;	/* from one address to the next, at least 1 */
+	uint32_t cids;	/* at least 1 */
+	uint64_t first_cid;
 	uint32_t cid_len; /* 0..QUIC_CID_LEN_MAX; 0 for LOAD_UDP */
 	uint32_t stream;
 };
