@@ -47,22 +47,15 @@ enum key_cid_origin {
 	KEY_CID_OF_CLIENT,
 };
 
-struct key_cid {
-	uint16_t service_slot;
-	uint8_t origin;
-	uint8_t len;
-	uint8_t bytes[QUIC_CID_LEN_MAX];
-};
-_Static_assert(sizeof(struct key_cid) == 24, "no padding is hashed");
-
-/* len: 1..QUIC_CID_LEN_MAX readable bytes of cid. */
+/* len: 1..QUIC_CID_LEN_MAX readable bytes of cid, hashed where they lie; whose they are
+ * is mixed in afterwards. */
 static inline uint64_t key_cid(uint16_t service_slot, enum key_cid_origin origin,
 			       const uint8_t *cid, uint8_t len, const struct hash_secret *secret)
 {
-	struct key_cid key = { .service_slot = service_slot, .origin = origin, .len = len };
+	uint64_t whose = (uint64_t)service_slot << 1 | origin;
+	uint64_t hash = hash_bytes(cid, len, secret) ^ whose * 0x9e3779b97f4a7c15ull;
 
-	memcpy(key.bytes, cid, len);
-	return hash_bytes(&key, sizeof(key), secret);
+	return (hash ^ hash >> 32) * 0xd6e8feb86659fd93ull;
 }
 
 #endif
