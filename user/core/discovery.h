@@ -2,7 +2,7 @@
 /* discovery.h - who owns a connection that nobody knows? The backends are asked.
  *
  * A client that has moved sends short headers with a Connection ID that nobody
- * between has seen. Its datagram goes to the likeliest backend, the next one to
+ * between has seen. Its datagram goes to the likeliest backend, the next ones to
  * all others as well, and the answers tell. A backend that does not own the
  * connection is silent, or sends a stateless reset, which must be shorter than
  * what triggered it (RFC 9000 section 10.3.3) and ends in the same 16 bytes each
@@ -22,7 +22,7 @@
 #include "ringway/limits.h"
 
 /* How long answers are waited for, and how long until the same 4-tuple may ask. */
-#define DISCOVERY_TIME_MS  250
+#define DISCOVERY_TIME_MS  1000
 #define DISCOVERY_PAUSE_MS 5000
 
 /* Backends whose short answers are remembered. */
@@ -51,7 +51,7 @@ enum discovery_step {
 	DISCOVERY_REFUSED, /* no place, or asked not long ago: nothing to learn */
 	DISCOVERY_FIRST,   /* ask *slot */
 	DISCOVERY_OTHERS,  /* ask *slot again, and all others */
-	DISCOVERY_WAITING, /* all have been asked: *slot once more */
+	DISCOVERY_WAITING, /* all have been asked: ask them again */
 };
 
 /* A datagram of len bytes by a client on the 4-tuple of key (not 0). *slot: in, the

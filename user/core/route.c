@@ -478,8 +478,10 @@ static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 		route->rule = ROUTE_UNKNOWN;
 		return;
 	case DISCOVERY_FIRST: count(ctx, ROUTE_COUNT_DISCOVERIES, 1); break;
-	case DISCOVERY_OTHERS: route->asks_all = copies_take(ctx, route); break;
-	case DISCOVERY_WAITING: break;
+	case DISCOVERY_OTHERS:
+	case DISCOVERY_WAITING: /* a slow owner's answers differ only if it gets more than one */
+		route->asks_all = copies_take(ctx, route);
+		break;
 	}
 	if (slot_lives(ctx, route, slot))
 		route->slot = slot;
