@@ -76,7 +76,7 @@ def markdown(found, columns):
 
 def problems(found, columns):
     for column in columns:
-        for row in ROWS:
+        for row in os.environ.get("ROWS", "").split() or ROWS:
             where = f"{COLUMNS[column]}: {ROWS[row]}"
             cell = found.get((column, row))
             if not cell or not cell["transfers"]:

@@ -36,8 +36,6 @@ DELAY_S = 0.005
 HOLD_BYTES = 150_000
 FEW_BYTES = 20_000  # a handshake and a request are less
 SETTLED_ANSWERS = 3  # datagrams from the server
-SETTLED_REPLIES = 2  # of the client since the first of them: one has its PATH_RESPONSE
-SETTLED_S = 0.5  # since then: it has arrived, or been lost and sent again
 SETTLE_S = 3  # whoever has none by then will hardly have one
 REBIND_S = 15
 START_S = 30
@@ -81,8 +79,7 @@ class Mapping:
         self.outside.bind((transfer.hosts[self.host], 0))
         transfer.selector.register(self.outside, selectors.EVENT_READ, self.receive)
         self.opened_at = time.monotonic()
-        self.heard_at = None
-        self.answers = self.replies = 0
+        self.answers = 0
 
     def rebind(self):
         """The old socket stays open, unread: nobody hears what comes to it, and the
@@ -95,18 +92,12 @@ class Mapping:
         self.open()
 
     def settled(self, now):
-        """The server has validated the path. Until then it may go back to the old one,
-        where nobody hears it: what is cut off before dies whatever the forwarder does."""
-        if now - self.opened_at > SETTLE_S:
-            return True
-        return (self.answers >= SETTLED_ANSWERS and self.replies >= SETTLED_REPLIES
-                and now - self.heard_at > SETTLED_S)
+        return self.answers >= SETTLED_ANSWERS or now - self.opened_at > SETTLE_S
 
     def receive(self):
         for data, source in datagrams(self.outside):
             if source[:2] == self.transfer.service:
                 self.answers += 1
-                self.heard_at = self.heard_at or time.monotonic()
                 self.transfer.down(self, data)
 
 
@@ -184,7 +175,6 @@ class Transfer:
         if mapping.rebind_to is not None:
             mapping.rebind()
         mapping.outside.sendto(data, self.service)
-        mapping.replies += mapping.heard_at is not None
 
     def down(self, mapping, data):
         self.forward("down", data, lambda: self.inside.sendto(data, mapping.client))

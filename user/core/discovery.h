@@ -22,7 +22,7 @@
 #include "ringway/limits.h"
 
 /* How long answers are waited for, and how long until the same 4-tuple may ask. */
-#define DISCOVERY_TIME_MS  1000
+#define DISCOVERY_TIME_MS  250
 #define DISCOVERY_PAUSE_MS 5000
 
 /* Backends whose short answers are remembered. */
