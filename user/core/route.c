@@ -443,27 +443,22 @@ int route_find(const struct route_ctx *ctx, struct route *route, int32_t lb_slot
 	return FORWARD;
 }
 
-/* Copies for all others of the family, if the client's prefix may have so many. */
-static bool copies_take(const struct route_ctx *ctx, const struct route *route)
+/* May so many datagrams more ask on behalf of the client's prefix? */
+static bool asking_take(const struct route_ctx *ctx, const struct route *route, uint32_t datagrams)
 {
-	const struct service *service = service_of(ctx, route);
-	uint32_t copies = service->backend_count - 1u;
-	const uint8_t *client =
-		route->view->ip_version == 6 ? route->view->ipv6->src : route->view->ipv4->src;
+	bool is_ipv6 = route->view->ip_version == 6;
+	const uint8_t *client = is_ipv6 ? route->view->ipv6->src : route->view->ipv4->src;
 
-	if (copies > DISCOVERY_COPIES_MAX)
-		copies = DISCOVERY_COPIES_MAX;
-	return guard_take(&ctx->worker->copies, client, route->view->ip_version == 6, copies,
-			  ctx->now_ms);
+	return guard_take(&ctx->worker->copies, client, is_ipv6, datagrams, ctx->now_ms);
 }
 
-static bool first_take(const struct route_ctx *ctx, const struct route *route)
+/* Copies for all others of the service. */
+static bool copies_take(const struct route_ctx *ctx, const struct route *route)
 {
-	const uint8_t *client =
-		route->view->ip_version == 6 ? route->view->ipv6->src : route->view->ipv4->src;
+	uint32_t copies = service_of(ctx, route)->backend_count - 1u;
 
-	return guard_take(&ctx->worker->copies, client, route->view->ip_version == 6, 1,
-			  ctx->now_ms);
+	return asking_take(ctx, route,
+			   copies > DISCOVERY_COPIES_MAX ? DISCOVERY_COPIES_MAX : copies);
 }
 
 static void discovery_decide(const struct route_ctx *ctx, struct route *route)
@@ -472,7 +467,7 @@ static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
 
 	switch (discovery_ask(&ctx->router->discovery, route->tuple_key, len,
-			      first_take(ctx, route), ctx->now_ms, &slot)) {
+			      asking_take(ctx, route, 1), ctx->now_ms, &slot)) {
 	case DISCOVERY_REFUSED:
 		count(ctx, ROUTE_COUNT_DISCOVERY_REFUSED, 1);
 		route->rule = ROUTE_UNKNOWN;
