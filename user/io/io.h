@@ -14,6 +14,8 @@
 #include "core/packet.h"
 #include "ringway/limits.h"
 
+struct socket_group;
+
 enum io_mode {
 	IO_MODE_AUTO, /* the best that every port has */
 	IO_MODE_ZERO_COPY,
@@ -38,6 +40,7 @@ struct io_config {
 	uint32_t ring_size; /* entries of receive, transmit and completion rings; a power of two */
 	const char *replay_in; /* replay engine: the files */
 	const char *replay_out;
+	struct socket_group *socket_group; /* socket engine (socket.h) */
 };
 
 /* Why the kernel would not take a kick; X(constant, name) */
@@ -126,5 +129,6 @@ struct io_engine {
 
 extern const struct io_engine io_af_xdp;
 extern const struct io_engine io_replay;
+extern const struct io_engine io_socket;
 
 #endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* socket.h - the socket engine: datagrams by the kernel's own UDP sockets, where no
+ * XDP is to be had.
+ *
+ * A two-way proxy for the same core: what arrives on a service's socket becomes a
+ * frame (Ethernet, IP, UDP, payload, checksum 0xffff) that core decides on and
+ * rewrites; what leaves is sent as a datagram to where the frame then points. A flow
+ * is a client at a backend: one connected UDP socket upstream, whose answers come
+ * back as frames of the backend to the client. So routing, health, drain, reload and
+ * owner discovery know nothing of sockets.
+ *
+ * Frames are FRAME_UNCLASSIFIED: table_classify() says whose they are. What all
+ * workers share is a struct socket_group: services' sockets, and the flows, which any
+ * worker may send on, and of which one reads the answers. A client whose datagrams
+ * come to another worker than before keeps its flow. */
+#ifndef RINGWAY_IO_SOCKET_H
+#define RINGWAY_IO_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How the kernel is called. X(constant, name, meaning) */
+#define SOCKET_CALLS(X)                                                            \
+	X(EPOLL, "epoll", "recvfrom and sendto, a system call a datagram")         \
+	X(MMSG, "mmsg", "recvmmsg and sendmmsg, a system call a burst and socket") \
+	X(IO_URING, "io_uring", "multishot receive into provided buffers, batched sends")
+
+enum socket_calls {
+#define X(constant, name, meaning) SOCKET_##constant,
+	SOCKET_CALLS(X)
+#undef X
+		SOCKET_CALLS_COUNT,
+};
+
+/* Which worker's socket gets a client's datagram, of several. */
+enum socket_steering {
+	SOCKET_STEER_FOUR_TUPLE,    /* the kernel's own choice */
+	SOCKET_STEER_CONNECTION_ID, /* xdp/reuseport.bpf.c; needs CAP_BPF, CAP_NET_ADMIN */
+};
+
+/* One address of a service. */
+struct socket_endpoint {
+	uint8_t ip_version; /* 4 or 6 */
+	uint8_t addr[16];   /* network order, the first 4 bytes for IPv4 */
+	uint16_t port_be;
+	uint8_t connection_id_len; /* of short headers, for steering; 0: not known, 8 are used */
+	bool is_quic;
+	uint32_t idle_ms; /* a flow without datagrams for so long is closed */
+};
+
+struct socket_source {
+	uint8_t ip_version;
+	uint8_t addr[16];
+};
+
+struct socket_group_config {
+	enum socket_calls calls;
+	enum socket_steering steering;
+	bool is_decoupled;	 /* a thread more a worker, that only receives */
+	uint32_t worker_count;	 /* 1..WORKER_COUNT_MAX */
+	uint32_t receive_buffer; /* bytes of each service's socket, 0: the kernel's default */
+	uint32_t flow_max;	 /* flows in all: beyond, datagrams of new ones are dropped */
+	const struct socket_source *sources; /* to send from to backends, in turn; copied */
+	size_t source_count;		     /* 0: the kernel chooses */
+};
+
+struct socket_group;
+
+/* Shared by the ios of all workers: io_config.socket_group. 0 and *ret_group is the
+ * caller's (socket_group_close); or a negative errno and a sentence in error[] that
+ * says which step failed, why, and what to do. Control. */
+int socket_group_open(const struct socket_group_config *config, struct socket_group **ret_group,
+		      char *error, size_t error_size);
+
+/* Serve exactly these addresses from now on: opens and binds a socket a worker for each
+ * that is new, closes those that are gone with their flows. Before io_socket.open() or
+ * while workers run. All or nothing: on failure the old ones go on. Returns as above.
+ * Control; one thread. */
+int socket_group_listen(struct socket_group *group, const struct socket_endpoint *endpoints,
+			size_t count, char *error, size_t error_size);
+
+/* X(constant, name, meaning): what frames' counters do not tell. */
+#define SOCKET_COUNTERS(X)                                                           \
+	X(FLOWS_OPENED, "flows_opened", "upstream sockets opened")                   \
+	X(FLOWS_EXPIRED, "flows_expired", "upstream sockets closed, being idle")     \
+	X(FLOWS_REFUSED, "flows_refused", "datagrams of flows beyond limits.flows")  \
+	X(FLOW_ERRORS, "flow_errors",                                                \
+	  "upstream sockets that could not be opened: no port, no file")             \
+	X(UNREACHABLE, "unreachable", "ICMP errors that backends' sockets reported") \
+	X(RING_FULL, "ring_full", "received, but the forwarding thread was behind")  \
+	X(TRUNCATED, "truncated", "longer than a frame")
+
+enum socket_counter {
+#define X(constant, name, meaning) SOCKET_COUNT_##constant,
+	SOCKET_COUNTERS(X)
+#undef X
+		SOCKET_COUNTER_COUNT,
+};
+
+struct socket_stats {
+	uint64_t flows; /* now open */
+	uint64_t counts[SOCKET_COUNTER_COUNT];
+	uint64_t dropped_service; /* by the kernel: no room in a service's socket (SO_MEMINFO) */
+	uint64_t dropped_flow;	  /* likewise in flows' sockets, closed ones included */
+};
+
+/* Any thread; costs a system call a service's socket, none a flow's. */
+void socket_group_stats(const struct socket_group *group, struct socket_stats *ret_stats);
+
+/* After the last io is closed. NULL is a no-op. */
+void socket_group_close(struct socket_group *group);
+
+#endif
