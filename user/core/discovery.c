@@ -9,6 +9,9 @@
 
 #define RESET_TOKEN_LEN 16
 
+/* A worker's time is that of its burst: another's may be behind. */
+#define TIME_BEHIND_MS 1000
+
 enum {
 	WAVE_FIRST = 1,
 	WAVE_OTHERS,
@@ -34,7 +37,10 @@ static struct discovery_set *set_of(struct discovery *discovery, uint64_t key)
 
 static uint32_t way_age_ms(const struct discovery_set *set, int way, uint64_t now_ms)
 {
-	return (uint32_t)now_ms - __atomic_load_n(&set->started_ms[way], __ATOMIC_RELAXED);
+	uint32_t age_ms =
+		(uint32_t)now_ms - __atomic_load_n(&set->started_ms[way], __ATOMIC_RELAXED);
+
+	return age_ms > UINT32_MAX - TIME_BEHIND_MS ? 0 : age_ms;
 }
 
 /* Where the 4-tuple asks, or has asked not long ago; -1: nowhere. */
