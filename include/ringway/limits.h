@@ -77,6 +77,10 @@
 /* Owners sought at one time, over all workers. A power of two. */
 #define DISCOVERY_COUNT 4096
 
+/* Datagrams of one question: as many as its owner answers twice, and no more, as it
+ * is open for seconds. */
+#define DISCOVERY_DATAGRAMS_MAX 32
+
 /* Copies of one datagram, and copies a second for a source prefix and for all, on
  * one worker. A question costs as much as some copies, as it takes a place for
  * DISCOVERY_KEEP_MS: so one prefix takes 250 places, 6 %, or with what it has saved up

@@ -75,7 +75,7 @@ static void four_that_collide_have_a_place_each(void **state)
 		assert_true(start(key_in(7, i), i));
 	assert_false(start(key_in(7, 99), 99));
 	for (uint16_t i = 0; i < DISCOVERY_WAYS; i++) {
-		assert_int_equal(ask(key_in(7, i)), DISCOVERY_OTHERS);
+		assert_int_equal(ask(key_in(7, i)), DISCOVERY_ALL);
 		assert_int_equal(answer(key_in(7, i), i, ASKED_LEN, 1), DISCOVERY_OWNER);
 	}
 	assert_int_equal(answer(key_in(7, 99), 0, ASKED_LEN, 1), DISCOVERY_NOT_SOUGHT);
@@ -90,9 +90,9 @@ static void a_question_is_open_for_its_time(void **state)
 	(void)state;
 	assert_int_equal(ask(key), DISCOVERY_NEW);
 	assert_true(start(key, 1));
-	assert_int_equal(ask(key), DISCOVERY_OTHERS);
+	assert_int_equal(ask(key), DISCOVERY_ALL);
 	now_ms += DISCOVERY_TIME_MS - 1;
-	assert_int_equal(ask(key), DISCOVERY_WAITING);
+	assert_int_equal(ask(key), DISCOVERY_ALL);
 	assert_int_equal(answer(key, 1, SHORT_LEN, 1), DISCOVERY_UNCLEAR);
 	now_ms++;
 	assert_int_equal(ask(key), DISCOVERY_REFUSED);
@@ -103,10 +103,41 @@ static void a_question_is_open_for_its_time(void **state)
 	now_ms++;
 	assert_int_equal(ask(key), DISCOVERY_NEW);
 	assert_true(start(key, 1));
-	assert_int_equal(ask(key), DISCOVERY_OTHERS);
+	assert_int_equal(ask(key), DISCOVERY_ALL);
 	/* what was answered before is forgotten */
 	assert_int_equal(answer(key, 1, SHORT_LEN, 2), DISCOVERY_UNCLEAR);
 	assert_int_equal(places_of(key), 1);
+}
+
+/* Each of the most that can be asked resets what is not its own, and does so first. */
+static void the_owner_is_found_among_many(void **state)
+{
+	uint64_t key = key_in(3, 1);
+
+	(void)state;
+	assert_true(start(key, 1));
+	for (int round = 1; round <= 2; round++) {
+		assert_int_equal(ask(key), DISCOVERY_ALL);
+		for (uint16_t slot = 0; slot < DISCOVERY_COPIES_MAX; slot++)
+			assert_int_equal(answer(key, slot, SHORT_LEN, (uint8_t)slot),
+					 DISCOVERY_UNCLEAR);
+		assert_int_equal(answer(key, DISCOVERY_COPIES_MAX, SHORT_LEN, (uint8_t)round),
+				 round == 1 ? DISCOVERY_UNCLEAR : DISCOVERY_OWNER);
+	}
+}
+
+static void a_question_has_datagrams_enough(void **state)
+{
+	uint64_t key = key_in(3, 1);
+
+	(void)state;
+	assert_true(start(key, 1));
+	for (int i = 1; i < DISCOVERY_DATAGRAMS_MAX; i++)
+		assert_int_equal(ask(key), DISCOVERY_ALL);
+	assert_int_equal(ask(key), DISCOVERY_REFUSED);
+	/* and is open still */
+	assert_int_equal(answer(key, 1, SHORT_LEN, 1), DISCOVERY_UNCLEAR);
+	assert_int_equal(answer(key, 1, SHORT_LEN, 2), DISCOVERY_OWNER);
 }
 
 /* A client that nobody has answered sends again after 3 s. */
@@ -116,10 +147,10 @@ static void two_answers_far_apart_tell(void **state)
 
 	(void)state;
 	assert_true(start(key, 1));
-	assert_int_equal(ask(key), DISCOVERY_OTHERS);
+	assert_int_equal(ask(key), DISCOVERY_ALL);
 	assert_int_equal(answer(key, 2, SHORT_LEN, 1), DISCOVERY_UNCLEAR);
 	now_ms += 3000;
-	assert_int_equal(ask(key), DISCOVERY_WAITING);
+	assert_int_equal(ask(key), DISCOVERY_ALL);
 	assert_int_equal(answer(key, 2, SHORT_LEN, 2), DISCOVERY_OWNER);
 }
 
@@ -131,7 +162,7 @@ static void a_worker_whose_time_is_behind_sees_the_question(void **state)
 	assert_true(start(key, 1));
 	now_ms--;
 	assert_int_equal(answer(key, 2, SHORT_LEN, 1), DISCOVERY_UNCLEAR);
-	assert_int_equal(ask(key), DISCOVERY_OTHERS);
+	assert_int_equal(ask(key), DISCOVERY_ALL);
 	assert_false(start(key, 1));
 }
 
@@ -179,7 +210,7 @@ static void junk_of_one_prefix_takes_half_at_most(void **state)
 	for (size_t i = 0; i < ALIVE; i++) {
 		keys[i] = key_in((uint32_t)i * 8, 1);
 		assert_true(start(keys[i], 2));
-		assert_int_equal(ask(keys[i]), DISCOVERY_OTHERS);
+		assert_int_equal(ask(keys[i]), DISCOVERY_ALL);
 	}
 	for (int i = 0; i < 4; i++) { /* it goes on, when it may replace what it has asked */
 		junk(&random, 1);
@@ -188,7 +219,7 @@ static void junk_of_one_prefix_takes_half_at_most(void **state)
 				DISCOVERY_COUNT / 2 + ALIVE);
 	}
 	for (size_t i = 0; i < ALIVE; i++)
-		assert_int_equal(ask(keys[i]), DISCOVERY_WAITING);
+		assert_int_equal(ask(keys[i]), DISCOVERY_ALL);
 	for (size_t i = 0; i < ALIVE; i++) /* and whoever comes has a place */
 		assert_true(start(key_in((uint32_t)i * 8, 2), 3));
 }
@@ -199,6 +230,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(four_that_collide_have_a_place_each),
 		TEST(a_question_is_open_for_its_time),
+		TEST(the_owner_is_found_among_many),
+		TEST(a_question_has_datagrams_enough),
 		TEST(two_answers_far_apart_tell),
 		TEST(a_worker_whose_time_is_behind_sees_the_question),
 		TEST(nobody_has_two_places),

@@ -12,12 +12,6 @@
 /* A worker's time is that of its burst: another's may be behind. */
 #define TIME_BEHIND_MS 1000
 
-enum {
-	WAVE_FIRST = 1,
-	WAVE_OTHERS,
-	WAVE_DONE,
-};
-
 static bool set_hold(struct discovery_set *set)
 {
 	/* Pairs with the release in set_release(). */
@@ -83,15 +77,14 @@ static int way_claim(const struct discovery_set *set, uint16_t prefix, uint64_t 
 static enum discovery_step question_go_on(struct discovery_question *question, uint16_t len,
 					  uint32_t age_ms, uint16_t *ret_slot)
 {
-	if (question->wave == WAVE_DONE || age_ms >= DISCOVERY_TIME_MS)
+	if (question->is_known || age_ms >= DISCOVERY_TIME_MS ||
+	    question->asked == DISCOVERY_DATAGRAMS_MAX)
 		return DISCOVERY_REFUSED;
-	*ret_slot = question->first_slot;
+	*ret_slot = question->slot;
 	if (question->asked_len < len)
 		question->asked_len = len;
-	if (question->wave == WAVE_OTHERS)
-		return DISCOVERY_WAITING;
-	question->wave = WAVE_OTHERS;
-	return DISCOVERY_OTHERS;
+	question->asked++;
+	return DISCOVERY_ALL;
 }
 
 enum discovery_step discovery_ask(struct discovery *discovery, uint64_t key, uint16_t len,
@@ -134,9 +127,7 @@ static void ways_forget(struct discovery_set *set, uint64_t key)
 bool discovery_start(struct discovery *discovery, uint64_t key, uint16_t prefix, uint16_t len,
 		     uint64_t now_ms, uint16_t slot)
 {
-	const struct discovery_question question = { .first_slot = slot,
-						     .asked_len = len,
-						     .wave = WAVE_FIRST };
+	const struct discovery_question question = { .slot = slot, .asked_len = len, .asked = 1 };
 	struct discovery_set *set = set_of(discovery, key);
 	int way = -1;
 
@@ -152,37 +143,26 @@ bool discovery_start(struct discovery *discovery, uint64_t key, uint16_t prefix,
 	return way >= 0;
 }
 
-static uint64_t answer_tail(const uint8_t *answer, uint16_t len)
+static uint16_t answer_tail(const uint8_t *answer, uint16_t len)
 {
+	const uint64_t mix = 0x9e3779b97f4a7c15ull;
 	uint64_t halves[2] = { 0 };
 	uint16_t tail_len = len < RESET_TOKEN_LEN ? len : RESET_TOKEN_LEN;
 
 	memcpy(halves, answer + len - tail_len, tail_len);
-	return halves[0] ^ (halves[1] * 0x9e3779b97f4a7c15ull);
+	return (uint16_t)(((halves[0] * mix) ^ halves[1]) * mix >> 48);
 }
 
-/* Does this backend, and no other, answer with different ends? */
-static bool answer_stands_out(struct discovery_question *question, uint16_t slot, uint64_t tail)
+/* From what this backend has answered first? */
+static bool answer_differs(struct discovery_question *question, uint16_t slot, uint16_t tail)
 {
-	struct discovery_answer *own = NULL;
-	bool is_alone = true;
-
-	for (int i = 0; i < DISCOVERY_ANSWERS; i++) {
-		struct discovery_answer *answer = &question->answers[i];
-
-		if (!own && (!answer->present || answer->slot == slot))
-			own = answer;
-		else if (answer->present && answer->repeated)
-			is_alone = false;
-	}
-	if (!own)
-		return false;
-	if (own->present && own->tail != tail)
-		own->repeated = true;
-	own->present = true;
-	own->slot = slot;
-	own->tail = tail;
-	return own->repeated && is_alone;
+	for (uint8_t i = 0; i < question->answer_count; i++)
+		if (question->answers[i].slot == slot)
+			return question->answers[i].tail != tail;
+	if (question->answer_count < DISCOVERY_ANSWERS_MAX)
+		question->answers[question->answer_count++] =
+			(struct discovery_answer){ .slot = slot, .tail = tail };
+	return false;
 }
 
 /* Could be a stateless reset of a datagram that was asked about. */
@@ -194,17 +174,17 @@ static bool answer_is_short(const struct discovery_question *question, uint16_t 
 static enum discovery_verdict question_judge(struct discovery_question *question, uint32_t age_ms,
 					     uint16_t slot, const uint8_t *answer, uint16_t len)
 {
-	if (question->wave == WAVE_DONE) /* what the others still have to say */
-		return slot != question->first_slot && answer_is_short(question, len)
+	if (question->is_known) /* what the others still have to say */
+		return slot != question->slot && answer_is_short(question, len)
 			       ? DISCOVERY_UNCLEAR
 			       : DISCOVERY_NOT_SOUGHT;
 	if (age_ms >= DISCOVERY_TIME_MS)
 		return DISCOVERY_NOT_SOUGHT;
 	if (answer_is_short(question, len) &&
-	    !answer_stands_out(question, slot, answer_tail(answer, len)))
+	    !answer_differs(question, slot, answer_tail(answer, len)))
 		return DISCOVERY_UNCLEAR;
-	question->wave = WAVE_DONE;
-	question->first_slot = slot;
+	question->is_known = true;
+	question->slot = slot;
 	return DISCOVERY_OWNER;
 }
 

@@ -12,9 +12,9 @@
  *
  * A fixed array, shared by all workers, because answers arrive on other queues. A
  * question may be in any place of one set, and no prefix has more than half of a
- * set: junk from one neither keeps others from asking nor ends their questions. A set is held for
- * some instructions by who works on it; nobody waits: who finds it held treats it as unknown. What
- * is in no set is known after reading one line. Pure. */
+ * set: junk from one neither keeps others from asking nor ends their questions. A
+ * set is held for some instructions by who works on it; nobody waits: who finds it
+ * held treats it as unknown. What is not sought costs a look at one line. Pure. */
 #ifndef RINGWAY_CORE_DISCOVERY_H
 #define RINGWAY_CORE_DISCOVERY_H
 
@@ -38,19 +38,21 @@
 #define DISCOVERY_WAYS_PER_PREFIX 2
 #define DISCOVERY_SET_COUNT	  (DISCOVERY_COUNT / DISCOVERY_WAYS)
 
-/* Backends whose short answers are remembered. */
-#define DISCOVERY_ANSWERS 4
+/* Backends whose short answers are remembered: all that are asked. */
+#define DISCOVERY_ANSWERS_MAX (DISCOVERY_COPIES_MAX + 1)
 
 struct discovery_answer {
 	uint16_t slot;
-	bool present, repeated; /* repeated: two short answers that differ at their end */
-	uint64_t tail;		/* mix of the last 16 bytes */
+	uint16_t tail; /* mix of the last 16 bytes */
 };
 
 struct discovery_question {
-	uint16_t first_slot, asked_len;
-	uint8_t wave; /* 1, 2; 3: the owner is known */
-	struct discovery_answer answers[DISCOVERY_ANSWERS];
+	uint16_t slot; /* whom it went to first, then the owner */
+	uint16_t asked_len;
+	uint8_t asked; /* datagrams */
+	uint8_t answer_count;
+	bool is_known; /* the owner */
+	struct discovery_answer answers[DISCOVERY_ANSWERS_MAX];
 };
 
 /* Only who holds it writes it, or reads what is not atomic. */
@@ -70,9 +72,8 @@ struct discovery {
 
 enum discovery_step {
 	DISCOVERY_NEW,	   /* no question is open: discovery_start() may open one */
-	DISCOVERY_REFUSED, /* asked not long ago: nothing to learn */
-	DISCOVERY_OTHERS,  /* ask *slot again, and all others */
-	DISCOVERY_WAITING, /* all have been asked: ask them again */
+	DISCOVERY_REFUSED, /* asked not long ago, or enough: nothing to learn */
+	DISCOVERY_ALL,	   /* ask *ret_slot again, and all others */
 };
 
 /* A datagram of len bytes by a client on the 4-tuple of key (not 0, well mixed).

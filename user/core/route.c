@@ -485,10 +485,7 @@ static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 	switch (discovery_ask(&ctx->router->discovery, route->tuple_key, len, ctx->now_ms, &slot)) {
 	case DISCOVERY_NEW: is_asked = discovery_begin(ctx, route, len); break;
 	case DISCOVERY_REFUSED: is_asked = false; break;
-	case DISCOVERY_OTHERS:
-	case DISCOVERY_WAITING: /* a slow owner's answers differ only if it gets more than one */
-		route->asks_all = copies_take(ctx, route);
-		break;
+	case DISCOVERY_ALL: route->asks_all = copies_take(ctx, route); break;
 	}
 	if (!is_asked) {
 		count(ctx, ROUTE_COUNT_DISCOVERY_REFUSED, 1);
