@@ -45,8 +45,8 @@ VALIDATION_S = 3 * (0.333 + 4 * 0.1665 + 0.025)
 SETTLED_REPLIES = 3
 REACH_S = 15  # for what a command wants
 START_S = 30
-END_S = 20  # from the release
-IDLE_TIMEOUT_S = 8
+END_S = 45  # from the release
+IDLE_TIMEOUT_S = 20  # who gets no answer doubles its silence: twice an outage, and again
 BURST = 32
 ID_BYTES = 12  # of a Connection ID; no server's are shorter
 

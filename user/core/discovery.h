@@ -30,8 +30,8 @@
  * later until a new one needs it. The same 4-tuple may ask again after the pause, during
  * which resets get through to those whose connection is nobody's. */
 #define DISCOVERY_KEEP_MS  1000
-#define DISCOVERY_TIME_MS  5000
-#define DISCOVERY_PAUSE_MS 10000
+#define DISCOVERY_TIME_MS  15000
+#define DISCOVERY_PAUSE_MS 20000
 
 /* Places of a set: their keys share a line. And those of one source prefix. */
 #define DISCOVERY_WAYS		  4
