@@ -11,10 +11,11 @@ released: whatever happens in between happens to a running transfer.
 
 Reads commands, a line each, from the FIFO --commands:
   port, address   with its next datagram, each client gets another port or address
+  settle          wait until the server has validated each client's path
   count NAME...   only transfers that began on these backends count
   release         end of the trickle
 Prints `under way` when all are held (or silent, with --quiet), `rebound` when all
-have changed; the result goes to --result when all have ended.
+have changed, `settled` when all are; the result goes to --result when all have ended.
 """
 import argparse
 import hashlib
@@ -35,12 +36,17 @@ QUEUE_S = 0.15  # what would wait longer is lost
 DELAY_S = 0.005
 HOLD_BYTES = 150_000
 FEW_BYTES = 20_000  # a handshake and a request are less
-SETTLED_ANSWERS = 3  # datagrams from the server
-SETTLE_S = 3  # whoever has none by then will hardly have one
-REBIND_S = 15
+HEARD_ANSWERS = 3  # datagrams from the server
+HEARD_S = 3  # whoever has none by then will hardly have one
+# RFC 9000 section 8.2.4: a server gives a new path up after three times the PTO of an
+# unknown one, 333 + 4 * 166.5 ms (RFC 9002) and at most 25 ms of delayed ACKs. What it
+# sends there later says that the path is validated.
+VALIDATION_S = 3 * (0.333 + 4 * 0.1665 + 0.025)
+SETTLED_REPLIES = 3
+REACH_S = 15  # for what a command wants
 START_S = 30
-END_S = 20  # from the release
-IDLE_TIMEOUT_S = 8
+END_S = 45  # from the release
+IDLE_TIMEOUT_S = 20  # who gets no answer doubles its silence: twice an outage, and again
 BURST = 32
 ID_BYTES = 12  # of a Connection ID; no server's are shorter
 
@@ -79,7 +85,7 @@ class Mapping:
         self.outside.bind((transfer.hosts[self.host], 0))
         transfer.selector.register(self.outside, selectors.EVENT_READ, self.receive)
         self.opened_at = time.monotonic()
-        self.answers = 0
+        self.answers = self.late_answers = 0
 
     def rebind(self):
         """The old socket stays open, unread: nobody hears what comes to it, and the
@@ -91,13 +97,17 @@ class Mapping:
         self.rebindings += 1
         self.open()
 
-    def settled(self, now):
-        return self.answers >= SETTLED_ANSWERS or now - self.opened_at > SETTLE_S
+    def heard(self, now):
+        return self.answers >= HEARD_ANSWERS or now - self.opened_at > HEARD_S
+
+    def settled(self):
+        return self.late_answers >= SETTLED_REPLIES
 
     def receive(self):
         for data, source in datagrams(self.outside):
             if source[:2] == self.transfer.service:
                 self.answers += 1
+                self.late_answers += time.monotonic() - self.opened_at > VALIDATION_S
                 self.transfer.down(self, data)
 
 
@@ -141,7 +151,7 @@ class Transfer:
         if options.migrate:
             command.append("--change-local-addr=1s")
         if options.quiet:
-            command.append(f"--delay-stream={options.quiet + SETTLE_S}s")
+            command.append(f"--delay-stream={options.quiet + HEARD_S}s")
         if options.upload:
             command += ["-m", "POST", f"--data={options.file}"]
             names = ["whoami"]
@@ -198,7 +208,7 @@ class Transfer:
     def under_way(self, now):
         if self.options.quiet:
             return bool(self.mappings) and now - self.last_at > self.options.quiet
-        if self.options.migrate and not (len(self.mappings) > 1 and self.newest().settled(now)):
+        if self.options.migrate and not (len(self.mappings) > 1 and self.newest().heard(now)):
             return False
         return self.moved[self.way] > HOLD_BYTES and (self.options.upload or bool(self.answer()))
 
@@ -209,7 +219,11 @@ class Transfer:
 
     def rebound(self, now):
         mapping = self.newest()
-        return not mapping or (mapping.rebind_to is None and mapping.settled(now))
+        return not mapping or (mapping.rebind_to is None and mapping.heard(now))
+
+    def settled(self):
+        mapping = self.newest()
+        return not mapping or mapping.settled()
 
     def release(self):
         self.held = False
@@ -270,7 +284,7 @@ class Run:
         self.selector = selectors.DefaultSelector()
         self.timers = []
         self.order = itertools.count()
-        self.counted = None
+        self.counted = self.reach_until = None
         self.waits_for = "under way"
         self.deadline = time.monotonic() + START_S + options.quiet
         # Also for writing, so that the end of one writer is not the end of the file.
@@ -297,16 +311,26 @@ class Run:
                     transfer.release()
             elif verb == "count":
                 self.counted = names
+            elif verb == "settle":
+                self.wait("settled")
             else:
-                self.waits_for = "rebound"
-                self.rebind_until = time.monotonic() + REBIND_S
+                self.wait("rebound")
                 for transfer in self.running():
                     transfer.rebind(1 if verb == "address" else 0)
+
+    def wait(self, state):
+        self.waits_for = state
+        self.reach_until = time.monotonic() + REACH_S
+        self.deadline = self.reach_until + START_S
 
     def reached(self, now):
         if self.waits_for == "under way":
             return all(transfer.under_way(now) for transfer in self.running())
-        return now > self.rebind_until or all(transfer.rebound(now) for transfer in self.running())
+        if now > self.reach_until:
+            return True
+        if self.waits_for == "rebound":
+            return all(transfer.rebound(now) for transfer in self.running())
+        return all(transfer.settled() for transfer in self.running())
 
     def loop(self):
         looked_at = 0.0

@@ -28,15 +28,21 @@ void guard_init(struct guard *guard, uint32_t prefix_rate, uint32_t total_rate, 
 		guard->prefixes[i] = (struct guard_bucket){ 2 * prefix_rate, (uint32_t)now_ms };
 }
 
-bool guard_take(struct guard *guard, const uint8_t *client, bool is_ipv6, uint32_t amount,
-		uint64_t now_ms)
+uint32_t guard_prefix(const uint8_t *client, bool is_ipv6)
 {
-	struct guard_bucket *bucket;
 	uint64_t prefix = 0;
 
 	memcpy(&prefix, client, is_ipv6 ? PREFIX_LEN_IPV6 : PREFIX_LEN_IPV4);
-	prefix *= 0x9e3779b97f4a7c15ull; /* Fibonacci hashing: the upper bits are mixed */
-	bucket = &guard->prefixes[prefix >> 32 & (GUARD_PREFIX_COUNT - 1)];
+	/* Fibonacci hashing: the upper bits are mixed */
+	return (uint32_t)(prefix * 0x9e3779b97f4a7c15ull >> 32);
+}
+
+bool guard_take(struct guard *guard, const uint8_t *client, bool is_ipv6, uint32_t amount,
+		uint64_t now_ms)
+{
+	struct guard_bucket *bucket =
+		&guard->prefixes[guard_prefix(client, is_ipv6) & (GUARD_PREFIX_COUNT - 1)];
+
 	bucket_fill(bucket, guard->prefix_rate, now_ms);
 	bucket_fill(&guard->total, guard->total_rate, now_ms);
 	if (bucket->tokens < amount || guard->total.tokens < amount)

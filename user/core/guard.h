@@ -25,11 +25,14 @@ struct guard {
 	struct guard_bucket prefixes[GUARD_PREFIX_COUNT];
 };
 
+/* The prefix of client (an address as it lies in the packet), well mixed. */
+uint32_t guard_prefix(const uint8_t *client, bool is_ipv6);
+
 /* Full buckets. */
 void guard_init(struct guard *guard, uint32_t prefix_rate, uint32_t total_rate, uint64_t now_ms);
 
-/* Take amount tokens of the prefix that client (an address as it lies in the
- * packet) belongs to, and of the total; all or nothing. */
+/* Take amount tokens of the prefix that client belongs to, and of the total; all
+ * or nothing. */
 bool guard_take(struct guard *guard, const uint8_t *client, bool is_ipv6, uint32_t amount,
 		uint64_t now_ms);
 

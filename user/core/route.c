@@ -443,13 +443,16 @@ int route_find(const struct route_ctx *ctx, struct route *route, int32_t lb_slot
 	return FORWARD;
 }
 
-/* May so many datagrams more ask on behalf of the client's prefix? */
-static bool asking_take(const struct route_ctx *ctx, const struct route *route, uint32_t datagrams)
+static const uint8_t *client_of(const struct route *route)
 {
-	bool is_ipv6 = route->view->ip_version == 6;
-	const uint8_t *client = is_ipv6 ? route->view->ipv6->src : route->view->ipv4->src;
+	return route->view->ip_version == 6 ? route->view->ipv6->src : route->view->ipv4->src;
+}
 
-	return guard_take(&ctx->worker->copies, client, is_ipv6, datagrams, ctx->now_ms);
+/* May asking cost the client's prefix so many copies more? */
+static bool asking_take(const struct route_ctx *ctx, const struct route *route, uint32_t copies)
+{
+	return guard_take(&ctx->worker->copies, client_of(route), route->view->ip_version == 6,
+			  copies, ctx->now_ms);
 }
 
 /* Copies for all others of the service. */
@@ -461,25 +464,35 @@ static bool copies_take(const struct route_ctx *ctx, const struct route *route)
 			   copies > DISCOVERY_COPIES_MAX ? DISCOVERY_COPIES_MAX : copies);
 }
 
+static bool discovery_begin(const struct route_ctx *ctx, const struct route *route, uint16_t len)
+{
+	uint16_t prefix = (uint16_t)guard_prefix(client_of(route), route->view->ip_version == 6);
+
+	if (!asking_take(ctx, route, DISCOVERY_QUESTION_COPIES) ||
+	    !discovery_start(&ctx->router->discovery, route->tuple_key, prefix, len, ctx->now_ms,
+			     (uint16_t)route->slot))
+		return false;
+	count(ctx, ROUTE_COUNT_DISCOVERIES, 1);
+	return true;
+}
+
 static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
+	bool is_asked = true;
 
-	switch (discovery_ask(&ctx->router->discovery, route->tuple_key, len,
-			      asking_take(ctx, route, 1), ctx->now_ms, &slot)) {
-	case DISCOVERY_REFUSED:
+	switch (discovery_ask(&ctx->router->discovery, route->tuple_key, len, ctx->now_ms, &slot)) {
+	case DISCOVERY_NEW: is_asked = discovery_begin(ctx, route, len); break;
+	case DISCOVERY_REFUSED: is_asked = false; break;
+	case DISCOVERY_ALL: route->asks_all = copies_take(ctx, route); break;
+	}
+	if (!is_asked) {
 		count(ctx, ROUTE_COUNT_DISCOVERY_REFUSED, 1);
 		route->rule = ROUTE_UNKNOWN;
-		return;
-	case DISCOVERY_FIRST: count(ctx, ROUTE_COUNT_DISCOVERIES, 1); break;
-	case DISCOVERY_OTHERS:
-	case DISCOVERY_WAITING: /* a slow owner's answers differ only if it gets more than one */
-		route->asks_all = copies_take(ctx, route);
-		break;
-	}
-	if (slot_lives(ctx, route, slot))
+	} else if (slot_lives(ctx, route, slot)) {
 		route->slot = slot;
+	}
 }
 
 /* The backend that now gets a connection which had another. */
