@@ -16,6 +16,7 @@
 
 #include "ingress.skel.h"
 #include "util/number.h"
+#include "util/per_cpu.h"
 
 #define KERNEL_OLDEST "5.15"
 
@@ -331,26 +332,8 @@ int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int 
 
 int attach_counters(const struct attach *attach, uint64_t *ret_counters)
 {
-	int cpu_count = libbpf_num_possible_cpus();
-	uint64_t sums[INGRESS_COUNTER_COUNT] = { 0 };
-	uint64_t *values;
-	int err = 0;
-
-	if (cpu_count < 0)
-		return cpu_count;
-	values = calloc((size_t)cpu_count, sizeof(*values));
-	if (!values)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < INGRESS_COUNTER_COUNT && !err; i++) {
-		err = bpf_map__lookup_elem(attach->skeleton->maps.counters, &i, sizeof(i), values,
-					   (size_t)cpu_count * sizeof(*values), 0);
-		for (int cpu = 0; cpu < cpu_count; cpu++)
-			sums[i] += values[cpu];
-	}
-	free(values);
-	if (!err)
-		memcpy(ret_counters, sums, sizeof(sums));
-	return err;
+	return per_cpu_sum(bpf_map__fd(attach->skeleton->maps.counters), INGRESS_COUNTER_COUNT,
+			   ret_counters);
 }
 
 int attach_wanted_fd(const struct attach *attach)
