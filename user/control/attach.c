@@ -288,36 +288,62 @@ int attach_service_set(struct attach *attach, const struct match_key *key,
 				    sizeof(*rule), BPF_ANY);
 }
 
+/* How many rules are of this address, which XDP asks for only: 0 removes it. */
+static int backend_addr_count_set(struct attach *attach, const uint8_t addr[16], uint32_t count)
+{
+	const struct bpf_map *map = attach->skeleton->maps.backend_addrs;
+
+	if (!count)
+		return bpf_map__delete_elem(map, addr, 16, 0);
+	return bpf_map__update_elem(map, addr, 16, &count, sizeof(count), BPF_ANY);
+}
+
+static uint32_t backend_addr_count(const struct attach *attach, const uint8_t addr[16])
+{
+	uint32_t count;
+
+	if (bpf_map__lookup_elem(attach->skeleton->maps.backend_addrs, addr, 16, &count,
+				 sizeof(count), 0))
+		return 0;
+	return count;
+}
+
+/* One that is there already is replaced, and its address has been counted. */
 int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule)
 {
-	const uint8_t present = 1;
+	const struct bpf_map *map = attach->skeleton->maps.backends;
+	uint32_t count = backend_addr_count(attach, key->addr);
 	int err = port_note(attach, key->port_be);
 
-	if (!err)
-		err = bpf_map__update_elem(attach->skeleton->maps.backend_addrs, key->addr,
-					   sizeof(key->addr), &present, sizeof(present), BPF_ANY);
-	if (!err)
-		err = bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
-					   sizeof(*rule), BPF_ANY);
+	if (err)
+		return err;
+	if (!bpf_map__update_elem(map, key, sizeof(*key), rule, sizeof(*rule), BPF_EXIST))
+		return 0;
+	/* The address first, so that no part of an answer slips by. */
+	err = backend_addr_count_set(attach, key->addr, count + 1);
+	if (err)
+		return err;
+	err = bpf_map__update_elem(map, key, sizeof(*key), rule, sizeof(*rule), BPF_NOEXIST);
+	if (err)
+		(void)backend_addr_count_set(attach, key->addr, count);
 	return err;
-}
-
-static int match_delete(const struct bpf_map *map, const struct match_key *key)
-{
-	int err = bpf_map__delete_elem(map, key, sizeof(*key), 0);
-
-	return err == -ENOENT ? 0 : err;
 }
 
 int attach_service_delete(struct attach *attach, const struct match_key *key)
 {
-	return match_delete(attach->skeleton->maps.services, key);
+	int err = bpf_map__delete_elem(attach->skeleton->maps.services, key, sizeof(*key), 0);
+
+	return err == -ENOENT ? 0 : err;
 }
 
 int attach_return_delete(struct attach *attach, const struct match_key *key)
 {
-	return match_delete(attach->skeleton->maps.backends, key);
+	int err = bpf_map__delete_elem(attach->skeleton->maps.backends, key, sizeof(*key), 0);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return backend_addr_count_set(attach, key->addr, backend_addr_count(attach, key->addr) - 1);
 }
 
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket)
