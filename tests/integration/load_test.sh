@@ -8,7 +8,6 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-load=$BUILD/ringway-load
 frames=$tests_dir/load_frames.py
 topology_begin
 dir=$topology_dir

@@ -5,10 +5,9 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-load=$BUILD/ringway-load
 reloads=50
 [[ -z ${QUICK:-} ]] || reloads=15
-topology_up 3
+topology_up 3 2
 config=$topology_dir/ringway.yaml
 
 # configure BACKEND[:WEIGHT]...: the file with those backends of service web.
