@@ -54,8 +54,9 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOU
 CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
-# What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk.
-SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3)
+# What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk, owners
+# sought by both of them, reloads.
+SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
 .PHONY: all check test bench survival demo install asan tsan setup programs tests format clean help
@@ -91,9 +92,12 @@ asan: SANITIZE := address,undefined
 tsan: SANITIZE := thread
 asan: ## `make check`, for root some of `make test` too, under Address- and UBSanitizer
 tsan: ## the same under ThreadSanitizer
+tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp
+# ThreadSanitizer holds back the signal that ends ringway-load, so that is an ordinary one.
 asan tsan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE=$(SANITIZE) check
-	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ QUICK=1 tests/run $(SANITIZED))
+	$(if $(IS_ROOT),$(Q)$(MAKE) --no-print-directory programs)
+	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ LOAD=$(abspath $(BUILD))/ringway-load QUICK=1 tests/run $(SANITIZED))
 
 setup: ## install the Debian packages that are missing (root)
 	$(Q)scripts/setup.sh
@@ -160,7 +164,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/core/*.[ch] user/util/*.[c
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $(filter %.c,$^) -lyaml -lcrypto -o $@
+		-fno-sanitize-recover=all $(filter %.c,$^) -lbpf -lyaml -lcrypto -o $@
 
 $(BUILD)/man/%: user/man/%.scd $(BUILD)/ringwayd
 	$(call say,MAN,$@)

@@ -33,6 +33,7 @@ backend_port=4433
 
 topology_prefix=rw$$
 topology_dir=        # temporary files of this run
+topology_names=()    # of the namespaces
 topology_backends=0  # how many there are
 topology_pids=()     # what was started and has not been stopped
 ringwayd_pid=
@@ -48,17 +49,8 @@ run_in() {
 topology_up() {
 	local queues=${2:-1} name i
 
-	if ((EUID != 0)); then
-		echo "$0: network namespaces need root: run with sudo" >&2
-		exit 77
-	fi
-	topology_sweep
+	topology_begin
 	topology_backends=${1:-2}
-	trap topology_exit EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
-	topology_dir=$(mktemp -d /tmp/ringway.XXXXXX)
-
 	for name in client forwarder $(topology_backend_names); do
 		topology_namespace "$name"
 	done
@@ -71,6 +63,19 @@ topology_up() {
 	done
 }
 
+# For hosts of one's own: everything that is made after it ends with this shell.
+topology_begin() {
+	if ((EUID != 0)); then
+		echo "$0: network namespaces need root: run with sudo" >&2
+		exit 77
+	fi
+	topology_sweep
+	trap topology_exit EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	topology_dir=$(mktemp -d /tmp/ringway.XXXXXX)
+}
+
 topology_backend_names() {
 	seq -f 'backend%g' 1 "$topology_backends"
 }
@@ -78,6 +83,7 @@ topology_backend_names() {
 # Without duplicate address detection an address can be used at once, and without
 # reverse path filters an answer may come back by any interface.
 topology_namespace() {
+	topology_names+=("$1")
 	ip netns add "$topology_prefix-$1"
 	run_in "$1" sysctl -qw \
 		net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
@@ -139,7 +145,7 @@ topology_exit() {
 	for pid in "${topology_pids[@]}"; do
 		stop "$pid" 2>/dev/null
 	done
-	for name in client forwarder $(topology_backend_names); do
+	for name in "${topology_names[@]}"; do
 		[[ ! -e /run/netns/$topology_prefix-$name ]] ||
 			ip netns delete "$topology_prefix-$name"
 	done
@@ -179,7 +185,7 @@ start() {
 # stop PID [SIGNAL]: end it and return its exit status. What does not end within
 # 5 s is killed.
 stop() {
-	local pid=$1 status=0 i
+	local pid=$1 i
 
 	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
 	for ((i = 0; i < 250; i++)); do
@@ -187,8 +193,15 @@ stop() {
 		sleep 0.02
 	done
 	! is_running "$pid" || kill -KILL "$pid" || true
-	wait "$pid" || status=$?
-	topology_forget "$pid"
+	await "$pid"
+}
+
+# await PID: until it ends by itself; its exit status.
+await() {
+	local status=0
+
+	wait "$1" || status=$?
+	topology_forget "$1"
 	return $status
 }
 
@@ -257,8 +270,7 @@ download_start() {
 download_wait() {
 	local status=0
 
-	wait "$1" || status=$?
-	topology_forget "$1"
+	await "$1" || status=$?
 	if ((status != 0)) || [[ ! -s $3/$2 ]]; then
 		echo "$0: no $2; gtlsclient ended with status $status" >&2
 		cat "$3/gtlsclient.log" >&2

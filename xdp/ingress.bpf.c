@@ -39,12 +39,13 @@ struct {
 	__type(value, struct return_rule);
 } backends SEC(".maps");
 
-/* The addresses of backends alone, for what has no port that can be read. */
+/* The addresses of backends alone, for what has no port that can be read, and how
+ * many of `backends` each has. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, BACKEND_COUNT_MAX * 2);
+	__uint(max_entries, BACKEND_COUNT_MAX * 2 * 2);
 	__type(key, __u8[16]);
-	__type(value, __u8);
+	__type(value, __u32);
 } backend_addrs SEC(".maps");
 
 /* A bit for each port, by its number in network order, that a service or a backend

@@ -904,6 +904,42 @@ static void passes_what_is_deleted(void **state)
 	check_row(&rows[0]);
 }
 
+/* A backend's address is known for as long as a rule has it, however often that was
+ * set, and no longer: addresses that come and go would fill the map. */
+static void address_goes_with_its_last_rule(void **state)
+{
+	static const struct row known = { .spec = { FROM_BACKEND4, .dst = "10.1.0.2",
+						    .fragment = 0x2000 },
+					  .in = BACKEND,
+					  DROPPED(RETURN_UNPARSED) };
+	static const struct row unknown = { .spec = { FROM_BACKEND4, .dst = "10.1.0.2",
+						      .fragment = 0x2000 },
+					    .in = BACKEND,
+					    PASSED(FRAGMENT) };
+	const struct return_rule rule = { .slot = 1 };
+	struct match_key first, second;
+
+	(void)state;
+	key_make("10.2.0.2", &first);
+	second = first;
+	second.port_be = wire_be16(444);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(attach_return_set(setup.attach, &second, &rule), 0);
+	assert_int_equal(attach_return_delete(setup.attach, &first), 0);
+	check_row(&known);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(attach_return_delete(setup.attach, &second), 0);
+		check_row(&unknown);
+	}
+	for (uint32_t i = 0; i < BACKEND_COUNT_MAX * 5; i++) {
+		memcpy(second.addr + 8, &i, sizeof(i));
+		assert_int_equal(attach_return_set(setup.attach, &second, &rule), 0);
+		assert_int_equal(attach_return_delete(setup.attach, &second), 0);
+	}
+	tables_fill(setup.attach);
+	check_row(&known);
+}
+
 static void forwards_no_proper_prefix(void **state)
 {
 	static struct result result;
@@ -1206,6 +1242,7 @@ int main(void)
 		cmocka_unit_test(decides_each_frame),
 		cmocka_unit_test(forwards_no_proper_prefix),
 		cmocka_unit_test(passes_what_is_deleted),
+		cmocka_unit_test(address_goes_with_its_last_rule),
 		cmocka_unit_test(interface_that_is_no_port),
 		cmocka_unit_test(full_ring_of_wanted_neighbours),
 		cmocka_unit_test(endless_wanted_neighbours),

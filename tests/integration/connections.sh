@@ -7,7 +7,6 @@
 # has arrived: a full ring loses some, and no sweep changes where they belong. What
 # a backend saw is in $topology_dir/PHASE.SWEEP.HOST.
 
-load=$BUILD/ringway-load
 ports_of_address=500 # so that no /24 uses up its ration of new connections
 sweeps_max=10
 

@@ -8,6 +8,9 @@ tests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/topology.sh
 . "$tests_dir/../../scripts/topology.sh"
 
+# Tests of a sanitizer's ringwayd are given an ordinary one: see the Makefile.
+load=${LOAD:-$BUILD/ringway-load}
+
 fail() {
 	echo "FAILED: $*" >&2
 	exit 1

@@ -42,8 +42,7 @@ ends_by() {
 	start_ringwayd "$config"
 	run_in forwarder "${@:3}"
 	wait_for 10 "ringwayd to end: $1" ringwayd_has_ended
-	wait "$ringwayd_pid" || status=$?
-	topology_forget "$ringwayd_pid"
+	await "$ringwayd_pid" || status=$?
 	check_equal "$1: exit status" 1 $status
 	logged "$2" || fail "$1: nothing like \"$2\" in $(<"$log")"
 }

@@ -5,86 +5,35 @@
 # kernel's own counters confirm.
 #
 #   source  a0 ---- b0  sink             source  a1 -- r1  router  r2 -- c0  far
-set -euo pipefail
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-cd "$(dirname "$0")/../.."
-load=$PWD/${BUILD:-build}/ringway-load
-frames=$PWD/tests/integration/load_frames.py
-name=load$$
-dir=$(mktemp -d)
-failures=0
-running=
+frames=$tests_dir/load_frames.py
+topology_begin
+dir=$topology_dir
 
-cleanup() {
-	for process in $running; do
-		kill "$process" 2>/dev/null || true # most have ended
-	done
-	for host in source sink router far; do
-		ip netns delete "$name-$host" 2>/dev/null || true
-	done
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-fail() {
-	echo "FAIL: $*" >&2
-	failures=$((failures + 1))
-}
-
-# check_equal WHAT WANTED FOUND
-check_equal() {
-	[[ $2 == "$3" ]] || fail "$1: $3 instead of $2"
-}
-
-run_in() {
-	local host=$1
-	shift
-	nsenter --net="/run/netns/$name-$host" "$@"
-}
-
-# start_in HOST OUT ERR COMMAND...: in the background, as $started; not a shell's child,
-# so that a signal reaches it. The files are new, lest one waits for an old line.
+# start_in HOST OUT ERR COMMAND...: like start, with stdout in a file of its own.
 start_in() {
-	rm -f "$2" "$3"
-	nsenter --net="/run/netns/$name-$1" "${@:4}" >"$2" 2>"$3" &
-	started=$!
-	running+=" $started"
-}
-
-# The value of a Python expression over the JSON in a file, as d.
-json() {
-	python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$@"
-}
-
-# wait_for WHAT COMMAND...
-wait_for() {
-	local what=$1
-
-	shift
-	for _ in {1..200}; do
-		! "$@" >/dev/null 2>&1 || return 0
-		sleep 0.05
-	done
-	fail "waited 10 s for $what"
-	return 1
+	rm -f "$2"
+	# shellcheck disable=SC2016 # for the inner shell
+	start "$1" "$3" bash -c 'exec "${@:2}" >"$1"' start_in "$2" "${@:4}"
 }
 
 # connect HOST IF ADDRESS HOST IF ADDRESS: addresses are 10.9.ADDRESS and fd09:ADDRESS.
 connect() {
-	ip -n "$name-$1" link add "$2" type veth peer name "$5" netns "$name-$4"
+	run_in "$1" ip link add "$2" type veth peer name "$5" netns "$topology_prefix-$4"
 	address "$1" "$2" "$3"
 	address "$4" "$5" "$6"
 }
 
 address() {
-	ip -n "$name-$1" address add "10.9.$3/24" dev "$2"
-	ip -n "$name-$1" address add "fd09:${3%.*}::${3#*.}/64" dev "$2" nodad
-	ip -n "$name-$1" link set "$2" up
+	run_in "$1" ip address add "10.9.$3/24" dev "$2"
+	run_in "$1" ip address add "fd09:${3%.*}::${3#*.}/64" dev "$2" nodad
+	run_in "$1" ip link set "$2" up
 }
 
 mac() {
-	ip -n "$name-$1" link show dev "$2" | awk '/link.ether/ { print $2 }'
+	run_in "$1" ip link show dev "$2" | awk '/link.ether/ { print $2 }'
 }
 
 # counter HOST IF NAME: over all queues.
@@ -102,13 +51,12 @@ sink_start() {
 
 	shift
 	start_in "$host" "$dir/sink.json" "$dir/sink.err" "$load" sink --json "$@"
-	sink=$started
-	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
+	sink=$started_pid
+	wait_for 10 "the sink" grep -q '^counting on' "$dir/sink.err"
 }
 
 sink_end() {
-	kill -TERM "$sink" 2>/dev/null || true # it may have ended
-	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	stop "$sink" || fail "the sink: $(cat "$dir/sink.err")"
 }
 
 send() {
@@ -118,7 +66,7 @@ send() {
 
 # sink_is WHAT KEY=VALUE...: members of what the sink printed.
 sink_is() {
-	python3 - "$dir/sink.json" "$@" <<-'PYTHON' || failures=$((failures + 1))
+	python3 - "$dir/sink.json" "$@" <<-'PYTHON' || fail "$1"
 		import json, sys
 		found, wrong = json.load(open(sys.argv[1])), 0
 		for want in sys.argv[3:]:
@@ -141,7 +89,7 @@ exact_case() {
 		--count=$count --rate=40000 --seconds=20
 	dropped=$(($(counter source a0 xmit_errors) - dropped))
 	left=$((count - dropped))
-	wait_for "$what" counter_is sink b0 xdp_drops $((arrived + left))
+	wait_for 10 "$what" counter_is sink b0 xdp_drops $((arrived + left))
 	sink_end
 	check_equal "$what: sent" $count "$(json "$dir/sent.json" 'd["sent"]')"
 	sink_is "$what" received=$left bytes=$((left * size)) no_checksum=0 bad_checksum=0 \
@@ -161,11 +109,11 @@ capture_case() {
 		"from": "%s", "port": 443, "size": %s, "cid_len": %s, "flows": 1900, "cids": 700,
 		"first_port": 65000, "stream": 77, "ports": 400, "step": 3, "first_cid": 5000, "macs": "%s%s"}' "$kind" "${to//[\[\]]/}" \
 		"${from//[\[\]]/}" "$size" "$cid_len" "$(mac sink b0)" "$(mac source a0)")"
-	wait_for "the capture" grep -q ready "$dir/read.out"
+	wait_for 10 "the capture" grep -q ready "$dir/read.out"
 	send --interface=a0 --to="$to:443" --from="$from:65000" --kind="$kind" --size="$size" \
 		--cid-len="$cid_len" --cids=700 --flows=1900 --count=2000 --rate=4000 --stream=77 \
 		--ports=400 --step=3 --first-cid=5000 "${@:6}"
-	wait "$started" || fail "$what: $(cat "$dir/read.err")"
+	await "$started_pid" || fail "$what: $(cat "$dir/read.err")"
 	echo "$what: 2000 frames as they should be"
 }
 
@@ -199,11 +147,11 @@ loss_case() {
 	sink_start far --interface=c0
 	send --interface=a1 --to="$to:443" --flows=100 --count=$count --rate=20000
 	refused=$(($(counter source a1 xmit_errors) - refused))
-	wait_for "loss to $to" router_has_seen $((count - refused))
+	wait_for 10 "loss to $to" router_has_seen $((count - refused))
 	dropped=$(router_counter 1)
 	check_equal "loss to $to: dropped by the router" $(((count - refused + 9) / 10)) "$dropped"
 	left=$((count - refused - dropped))
-	wait_for "loss to $to" counter_is far c0 xdp_drops $((arrived + left))
+	wait_for 10 "loss to $to" counter_is far c0 xdp_drops $((arrived + left))
 	sink_end
 	# The first of all is among the lost.
 	sink_is "loss to $to" received=$left lost=$((count - left)) bad_checksum=0 bad_ip_checksum=0
@@ -257,13 +205,12 @@ echo_case() {
 
 	refused=$(counter source a0 xmit_errors)
 	start_in sink "$dir/echo.json" "$dir/echo.err" "$load" sink --interface=b0 --echo --json
-	echo=$started
-	wait_for "the echo" grep -q '^counting on' "$dir/echo.err"
+	echo=$started_pid
+	wait_for 10 "the echo" grep -q '^counting on' "$dir/echo.err"
 	sink_start source --interface=a0 --count=$count --seconds=20
 	send --interface=a0 --to="$to:443" --flows=500 --count=$count --rate=5000
-	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
-	kill -TERM "$echo"
-	wait "$echo" || fail "the echo: $(cat "$dir/echo.err")"
+	await "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	stop "$echo" || fail "the echo: $(cat "$dir/echo.err")"
 	check_equal "echo: refused" 0 $(($(counter source a0 xmit_errors) - refused))
 	check_equal "echo: echoed" $count "$(json "$dir/echo.json" 'd["echoed"]')"
 	sink_is "echo of $to" received=$count lost=0 bad_checksum=0 bad_ip_checksum=0
@@ -282,16 +229,15 @@ handshake_case() {
 
 	start_in sink "$dir/answers.json" "$dir/answers.err" "$load" sink --interface=b0 --json \
 		--handshake --stream=7 --connections=$count --output="$dir/server.noted"
-	answers=$started
-	wait_for "the server" grep -q '^counting on' "$dir/answers.err"
+	answers=$started_pid
+	wait_for 10 "the server" grep -q '^counting on' "$dir/answers.err"
 	sink_start source --interface=a0 --count=$((2 * count / 3)) --seconds=20 \
 		--connections=$count --output="$dir/client.noted"
 	send --interface=a0 --to="$to:443" --kind=quic-short --count=100 --rate=5000 --stream=8
 	send --interface=a0 --to="$to:443" --kind=quic-initial --flows=$count \
 		--count=$((2 * count / 3)) --rate=5000 --stream=7 --queues=1
-	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
-	kill -TERM "$answers"
-	wait "$answers" || fail "the server: $(cat "$dir/answers.err")"
+	await "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	stop "$answers" || fail "the server: $(cat "$dir/answers.err")"
 	check_equal "handshakes of $to: answered" $((2 * count / 3)) \
 		"$(json "$dir/answers.json" 'd["answered"]')"
 	sink_is "handshakes of $to" received=$((2 * count / 3)) lost=0 bad_checksum=0 bad_ip_checksum=0
@@ -351,29 +297,26 @@ refusal_cases() {
 signal_case() {
 	start_in source "$dir/sent.json" "$dir/send.err" "$load" send --interface=a0 --json \
 		--to=10.9.0.2:443 --rate=1 --count=1000 --seconds=60
-	wait_for "the source" grep -q '^sending' "$dir/send.err"
-	kill -INT "$started"
-	wait_for "the source's end" bash -c "! kill -0 $started"
-	wait "$started" || fail "interrupted source: $(cat "$dir/send.err")"
+	wait_for 10 "the source" grep -q '^sending' "$dir/send.err"
+	stop "$started_pid" INT || fail "interrupted source: $(cat "$dir/send.err")"
 	(($(json "$dir/sent.json" 'd["sent"]') <= 10)) || fail "one a second: $(cat "$dir/sent.json")"
 	echo "an interrupted source: ends with a result"
 }
 
 for host in source sink router far; do
-	ip netns add "$name-$host"
-	ip -n "$name-$host" link set lo up
+	topology_namespace $host
 done
 connect source a0 0.1 sink b0 0.2
 connect source a1 1.1 router r1 1.2
 connect router r2 2.1 far c0 2.2
-ip -n "$name-source" link add d0 type veth peer name d1
+run_in source ip link add d0 type veth peer name d1
 run_in source ip route add 10.9.2.0/24 via 10.9.1.2
 run_in source ip route add fd09:2::/64 via fd09:1::2
 run_in far ip route add default via 10.9.2.1
 run_in router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 # Waiting for a neighbour, the router would drop some of a burst.
 for to in 10.9.2.2 fd09:2::2; do
-	ip -n "$name-router" neighbour add $to lladdr "$(mac far c0)" dev r2
+	run_in router ip neighbour add $to lladdr "$(mac far c0)" dev r2
 done
 # What has no XDP program takes redirected frames only while it does GRO.
 run_in sink ethtool -K b0 gro on
@@ -407,4 +350,3 @@ echo_case '[fd09::2]'
 handshake_case 10.9.0.2
 handshake_case '[fd09::2]'
 signal_case
-((failures == 0))

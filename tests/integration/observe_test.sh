@@ -127,8 +127,7 @@ log_has_more_than() {
 # trace_end NAME: by itself, as it was told how many to wait for.
 trace_end() {
 	wait_for 10 "the end of trace $1" is_not_running "$trace_pid"
-	wait "$trace_pid" || fail "trace $1: exit status $?"
-	topology_forget "$trace_pid"
+	await "$trace_pid" || fail "trace $1: exit status $?"
 }
 
 is_not_running() {

@@ -62,8 +62,7 @@ client_start() {
 client_wait() {
 	local status=0
 
-	wait "$1" || status=$?
-	topology_forget "$1"
+	await "$1" || status=$?
 	((status == 0)) || fail "gtlsclient: exit status $status, $(cat "$topology_dir/client.log")"
 }
 

@@ -33,8 +33,7 @@ stop_ringwayd || fail "exit status $? after SIGTERM"
 run_in forwarder ethtool -L lan1 rx 1 tx 1 >/dev/null
 start forwarder "$topology_dir/refusal.log" "$BUILD/ringwayd" -c "$topology_dir/ringway.yaml"
 status=0
-wait "$started_pid" || status=$?
-topology_forget "$started_pid"
+await "$started_pid" || status=$?
 cat "$topology_dir/refusal.log"
 check_equal 'exit status with unequal queues' 1 $status
 check_equal 'refusal' 'error: wan receives on 2 queues, but there can be only 1 worker, because'\

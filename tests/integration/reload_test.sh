@@ -5,10 +5,9 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-load=$BUILD/ringway-load
 reloads=50
 [[ -z ${QUICK:-} ]] || reloads=15
-topology_up 3
+topology_up 3 2
 config=$topology_dir/ringway.yaml
 
 # configure BACKEND[:WEIGHT]...: the file with those backends of service web.
@@ -174,13 +173,62 @@ reload_refused 'what is fixed' 'interfaces cannot change' 'queues cannot' 'cpus 
 cp "$topology_dir/good.yaml" "$config"
 echo_flows $service_ipv4 4 5
 
-# Reloads under load: every datagram arrives. The sinks take them before the echo
-# servers would; those of a backend that has been removed still count.
-for i in 1 2 3; do
-	start "backend$i" "$topology_dir/sink$i.json" "$load" sink --json --interface=lan --port=$backend_port
-	sinks[i]=$started_pid
-	wait_for 10 "the sink on backend$i" grep -q '^counting on' "$topology_dir/sink$i.json"
-done
+# load_result LOG KEY: of the JSON behind what it said at its start.
+load_result() {
+	python3 -c 'import json, sys
+log = open(sys.argv[1]).read()
+print(json.JSONDecoder().raw_decode(log[log.index("{"):])[0][sys.argv[2]])' "$@"
+}
+
+# sink_start HOST INTERFACE [OPTION]...: it takes datagrams before the echo servers
+# would, and those to a backend that has been removed still count.
+sink_start() {
+	start "$1" "$topology_dir/sink-$1.json" "$load" sink --json --interface="$2" "${@:3}"
+	sinks[$1]=$started_pid
+	wait_for 10 "the sink on $1" grep -q '^counting on' "$topology_dir/sink-$1.json"
+}
+declare -A sinks
+
+# sink_stop HOST KEY: prints that of its result.
+sink_stop() {
+	stop "${sinks[$1]}"
+	load_result "$topology_dir/sink-$1.json" "$2"
+}
+
+refused_by_ring() {
+	run_in client ethtool -S wan | awk '/xmit_errors:/ { sum += $2 } END { print sum + 0 }'
+}
+
+load_start() {
+	refused=$(refused_by_ring)
+	start client "$topology_dir/sent.json" "$load" send --json --interface=wan \
+		--to=$service_ipv4:$service_port --flows=1000 --rate=2000 --seconds=60 --count=1000000
+	sender=$started_pid
+}
+
+# load_stop: $sent datagrams have left the client, and come to rest.
+load_stop() {
+	stop "$sender"
+	stats_at_rest "$topology_dir/stats.json"
+	sent=$(($(load_result "$topology_dir/sent.json" sent) - $(refused_by_ring) + refused))
+}
+
+# reload_often FUNCTION: which is given the number of the reload to configure.
+reload_often() {
+	local i before
+
+	before=$(status generation)
+	for ((i = 1; i <= reloads; i++)); do
+		"$1" "$i"
+		if ((i % 2)); then
+			ringwayctl reload >/dev/null
+		else
+			kill -HUP "$ringwayd_pid"
+		fi
+		sleep 0.2
+	done
+	check_equal 'generations' $((before + reloads)) "$(status generation)"
+}
 
 # forget BACKEND...: their MAC addresses, so that the reload that adds them has to ask.
 forget() {
@@ -191,51 +239,55 @@ forget() {
 	done
 }
 
-# load_result LOG KEY: of the JSON behind what it said at its start.
-load_result() {
-	python3 -c 'import json, sys
-log = open(sys.argv[1]).read()
-print(json.JSONDecoder().raw_decode(log[log.index("{"):])[0][sys.argv[2]])' "$@"
-}
-
-refused_by_ring() {
-	run_in client ethtool -S wan | awk '/xmit_errors:/ { sum += $2 } END { print sum + 0 }'
-}
-stats_at_rest "$topology_dir/before.json"
-refused=$(refused_by_ring)
-start client "$topology_dir/sent.json" "$load" send --json --interface=wan \
-	--to=$service_ipv4:$service_port --flows=1000 --rate=2000 --seconds=60 --count=1000000
-sender=$started_pid
-before=$(status generation)
-for ((i = 1; i <= reloads; i++)); do
-	case $((i % 5)) in
+configure_others() {
+	case $(($1 % 5)) in
 	0) configure 1:1 2:1 ;;
 	1) configure 3:1 2:1 1:1 && forget 3 ;;
 	2) configure 3:2 ;;
 	3) configure 2:3 3:1 1:2 && forget 1 2 ;;
 	4) configure 1:1 ;;
 	esac
-	if ((i % 2)); then
-		ringwayctl reload >/dev/null
-	else
-		kill -HUP "$ringwayd_pid"
-	fi
-	sleep 0.2
-done
-check_equal 'generations' $((before + reloads)) "$(status generation)"
-stop "$sender"
-stats_at_rest "$topology_dir/stats.json"
+}
+
+# The same addresses under other names, which get other slots.
+configure_names() {
+	configure 1:1 2:1 3:1
+	(($1 % 3 == 0)) || sed -i "s/name: backend/&$1-/" "$config"
+	(($1 % 3 == 1)) || sed -i "s/name: web/&$1/" "$config"
+}
+
+# Reloads under load: every datagram arrives.
 for i in 1 2 3; do
-	stop "${sinks[i]}"
+	sink_start "backend$i" lan --port=$backend_port
 done
-sent=$(($(load_result "$topology_dir/sent.json" sent) - $(refused_by_ring) + refused))
+load_start
+reload_often configure_others
+load_stop
 received=0
 for i in 1 2 3; do
-	got=$(load_result "$topology_dir/sink$i.json" received)
+	got=$(sink_stop "backend$i" received)
 	echo "backend$i: $got"
 	((got > 0)) || fail "nothing reached backend$i"
 	received=$((received + got))
 done
 check_equal "every datagram of $sent, over $reloads reloads" "$sent" "$received"
+check_conservation "$topology_dir/stats.json"
+
+# Names change, and nobody moves: every datagram arrives, and so does its answer.
+configure_names 3
+ringwayctl reload
+for i in 1 2 3; do
+	sink_start "backend$i" lan --port=$backend_port --echo
+done
+sink_start client wan
+load_start
+reload_often configure_names
+load_stop
+received=0
+for i in 1 2 3; do
+	received=$((received + $(sink_stop "backend$i" echoed)))
+done
+check_equal "every datagram of $sent, over $reloads changes of names" "$sent" "$received"
+check_equal 'every answer' "$sent" "$(sink_stop client received)"
 check_conservation "$topology_dir/stats.json"
 stop_ringwayd || fail "exit status $? after SIGTERM"

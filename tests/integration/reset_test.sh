@@ -11,7 +11,7 @@ clients=${QUICK:+6}
 clients=${clients:-20}
 reset_key=00112233445566778899aabbccddeeff
 
-topology_up 4
+topology_up 4 2
 www=$topology_dir/www
 mkdir "$www"
 head -c 2M /dev/urandom >"$www/file"
@@ -52,7 +52,7 @@ clients_run() {
 
 # The junk's Connection IDs are nobody's, its sources are of a prefix of its own.
 junk_start() {
-	start client "$topology_dir/junk.log" "$BUILD/ringway-load" send --interface=wan \
+	start client "$topology_dir/junk.log" "$load" send --interface=wan \
 		--to=$service_ipv4:$service_port --from=203.0.113.1 --mac="$1" \
 		--kind=quic-short --flows=5000 --rate=20000 --count=400000 --seconds=30
 	junk_pid=$started_pid

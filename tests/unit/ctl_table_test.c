@@ -136,6 +136,8 @@ static void changes(void **state)
 	(void)state;
 	assert_printed("reload", "{'generation':4,'services':2,'backends':3}", NULL, 0,
 		       "reloaded: generation 4, 2 services, 3 backends\n");
+	assert_printed("reload", "{'generation':4,'services':1,'backends':1}", NULL, 0,
+		       "reloaded: generation 4, 1 service, 1 backend\n");
 	assert_printed("drain", answer, NULL, 0, "web/a: drained\n");
 	assert_printed("undrain", answer, NULL, 0, "web/a: drained\n");
 	assert_printed("flush", answer, NULL, 0, "web/a: drained\nits connections are forgotten\n");

@@ -347,6 +347,13 @@ static void mutate_tags(struct datagram *d)
 	d->vlan_tags = 3;
 }
 
+/* Neither a service nor a backend has them. */
+static void mutate_ports(struct datagram *d)
+{
+	d->src_port++;
+	d->dst_port++;
+}
+
 static void mutate_nothing(struct datagram *d)
 {
 	(void)d;
@@ -376,12 +383,11 @@ static void every_reason_to_drop(void **state)
 		  DROP_NO_BACKEND },
 		{ "no IPv6 service", true, FRAME_SERVICE, SERVICE_DNS, 0, mutate_nothing,
 		  DROP_NO_BACKEND },
-		{ "no such service", false, FRAME_SERVICE, SERVICE_COUNT, 0, mutate_nothing,
+		{ "no such service", false, FRAME_SERVICE, SERVICE_COUNT, 0, mutate_ports,
 		  DROP_NOT_OURS },
-		{ "no such backend", false, FRAME_RETURN, BACKEND_COUNT, 0, mutate_nothing,
+		{ "no such backend", false, FRAME_RETURN, BACKEND_COUNT, 0, mutate_ports,
 		  DROP_NOT_OURS },
-		{ "no such port", false, FRAME_RETURN, 0, PORT_COUNT, mutate_nothing,
-		  DROP_NOT_OURS },
+		{ "no such port", false, FRAME_RETURN, 0, PORT_COUNT, mutate_ports, DROP_NOT_OURS },
 	};
 
 	(void)state;
@@ -623,6 +629,67 @@ static void without_metadata_and_not_ours(void **state)
 	assert_int_equal(stats.dropped[DROP_NOT_OURS], 1);
 }
 
+/* A reload has given the backend, or the service, another slot since XDP saw the frame:
+ * the addresses say whose it is. What XDP wrote for the way out stays as it is, though
+ * no port has that MAC address and userspace could not tell the client's. */
+static void old_metadata_is_made_anew(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t slot;
+		bool is_ipv6;
+	} cases[] = { { "a slot beyond all", BACKEND_COUNT, false },
+		      { "the same, IPv6", BACKEND_COUNT, true },
+		      { "the largest of all", UINT16_MAX, false } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct datagram out = to_service(cases[i].is_ipv6);
+		struct datagram back = to_client(cases[i].is_ipv6, BACKEND_WEB_2);
+		uint8_t frame[DATAGRAM_SIZE_MAX], wanted[DATAGRAM_SIZE_MAX];
+		struct packet packet;
+		size_t len;
+
+		print_message("case: %s\n", cases[i].name);
+		len = datagram_build(&out, frame);
+		packet = packet_of(frame, len, FRAME_SERVICE, cases[i].slot);
+		assert_int_equal(forward(&packet, 1), 1);
+		out = forwarded_out(out, packet.slot);
+		datagram_build(&out, wanted);
+		assert_memory_equal(frame, wanted, len);
+
+		memcpy(back.eth_src, "\x02\x00\x00\x00\x0a\x11", 6);
+		len = datagram_build(&back, frame);
+		packet = packet_of(frame, len, FRAME_RETURN, cases[i].slot);
+		assert_int_equal(forward(&packet, 1), 1);
+		assert_int_equal(packet.slot, BACKEND_WEB_2);
+		assert_int_equal(packet.tx_port, PORT_CLIENTS);
+		back = forwarded_back(back);
+		datagram_build(&back, wanted);
+		assert_memory_equal(frame, wanted, len);
+	}
+	assert_int_equal(stats.backends[BACKEND_WEB_2].back.datagrams, ARRAY_LEN(cases));
+}
+
+/* It wrote none: whoever sent the frame did. */
+static void old_metadata_of_a_service_says_nothing_of_the_way_back(void **state)
+{
+	struct datagram d = to_client(false, BACKEND_WEB_2);
+	uint8_t frame[DATAGRAM_SIZE_MAX];
+	struct packet packet;
+
+	(void)state;
+	memcpy(d.eth_src, client_mac, 6);
+	packet = packet_of(frame, datagram_build(&d, frame), FRAME_SERVICE, SERVICE_COUNT);
+	packet.rx_port = PORT_BACKENDS;
+	assert_int_equal(forward(&packet, 1), 0);
+	assert_int_equal(stats.dropped[DROP_NO_NEIGHBOUR], 1);
+	packet = packet_of(frame, datagram_build(&d, frame), FRAME_RETURN, BACKEND_COUNT);
+	packet.tx_port = PORT_COUNT; /* nor did XDP write that */
+	assert_int_equal(forward(&packet, 1), 0);
+	assert_int_equal(stats.dropped[DROP_NO_NEIGHBOUR], 2);
+}
+
 /* XDP needs the route only, to let it through. */
 static void without_metadata_and_unresolved(void **state)
 {
@@ -795,6 +862,8 @@ int main(void)
 		TEST(without_metadata_and_not_ours),
 		TEST(l2_changes_mac_addresses_only),
 		TEST(without_metadata_and_a_source_of_ours),
+		TEST(old_metadata_is_made_anew),
+		TEST(old_metadata_of_a_service_says_nothing_of_the_way_back),
 		TEST(without_metadata_and_unresolved),
 		TEST(without_metadata_and_two_ports_with_one_address),
 		TEST(a_table_refuses),

@@ -1,284 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Which backend gets a datagram, and what answers teach: stories told in frames
  * through forward_burst(), with the tables, a clock and the backends in hand. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "core/forward.h"
-#include "datagram.h"
-#include "ringway/match.h"
-#include "test.h"
-
-#define SERVICE	     0
-#define BACKENDS_MAX 6
-#define SERVICE_PORT 443
-#define BACKEND_PORT 4433
-#define KEY_COUNT    65536
-#define MINUTE_MS    60000
-#define CID_LEN	     8
-#define SHORT_LEN    60 /* of a short header's datagram, longer than any reset */
-#define INITIAL_LEN  1200
-
-static const uint8_t mac[6] = { 2 };
-static const uint8_t service_addr[4] = { 192, 0, 2, 1 };
-
-static struct table *table;
-static struct router *router;
-static struct router_worker worker;
-static struct forward_stats stats;
-static uint64_t now_ms;
-static uint8_t spare_frames[BACKENDS_MAX][DATAGRAM_SIZE_MAX];
-static struct packet spares[BACKENDS_MAX];
-static uint32_t copy_count;
-static uint16_t copy_slots[BACKENDS_MAX];
-
-/* What the service is like; backends[i] has slot i, those of weight -1 are gone. */
-struct world {
-	struct table_service service;
-	int weights[BACKENDS_MAX];
-	size_t backend_count;
-};
-
-static const struct world ordinary = {
-	.service = { .is_quic = true, .discovers = true, .idle_ticks = 150 },
-	.weights = { 1, 1, 1, 1 },
-	.backend_count = 4,
-};
-
-static struct table_endpoint endpoint(const uint8_t *ipv4, uint16_t port)
-{
-	struct table_endpoint endpoint = { .port_be = wire_be16(port) };
-
-	endpoint.present[FAMILY_IPV4] = true;
-	match_addr_set(endpoint.addr[FAMILY_IPV4], ipv4, NULL);
-	return endpoint;
-}
-
-static void backend_addr(uint16_t slot, uint8_t addr[4])
-{
-	memcpy(addr, (const uint8_t[]){ 10, 0, 0, (uint8_t)(1 + slot) }, 4);
-}
-
-/* The world as it is from now on; what is remembered stays. */
-static void world_set(const struct world *world)
-{
-	struct table_backend backends[BACKENDS_MAX];
-	struct table_service service = world->service;
-	const struct table_port port = { .mac = { 2, 1 }, .mtu = 1500 };
-	const struct table_spec spec = { .ports = &port,
-					 .port_count = 1,
-					 .services = &service,
-					 .service_count = 1,
-					 .hash_key = "route_test" };
-
-	service.endpoint = endpoint(service_addr, SERVICE_PORT);
-	service.backends = backends;
-	for (uint16_t i = 0; i < world->backend_count; i++) {
-		uint8_t addr[4];
-
-		if (world->weights[i] < 0)
-			continue;
-		backend_addr(i, addr);
-		backends[service.backend_count++] =
-			(struct table_backend){ .slot = i,
-						.endpoint = endpoint(addr, BACKEND_PORT),
-						.id = 100 + i,
-						.weight = (uint16_t)world->weights[i] };
-	}
-	table_free(table);
-	table = NULL;
-	assert_int_equal(table_build(&spec, &table), 0);
-	for (uint16_t i = 0; i < table->slot_limit; i++)
-		table_next_hop_set(table, i, FAMILY_IPV4, 0, mac);
-}
-
-static int setup(void **state)
-{
-	size_t size = affinity_size(KEY_COUNT);
-	void *memory = aligned_alloc(64, 2 * size);
-
-	(void)state;
-	router = aligned_alloc(64, (sizeof(*router) + 63) & ~63ul);
-	if (!router || !memory)
-		return -1;
-	memset(router, 0, sizeof(*router));
-	memset(memory, 0, 2 * size);
-	hash_secret_derive((const uint8_t *)"0123456789abcdef", &router->secret);
-	affinity_init(&router->tuples, memory, size);
-	affinity_init(&router->cids, (uint8_t *)memory + size, size);
-	now_ms = 1000000;
-	router_worker_init(&worker, NULL, now_ms);
-	memset(&stats, 0, sizeof(stats));
-	for (size_t i = 0; i < BACKENDS_MAX; i++)
-		spares[i] = (struct packet){ .data = spare_frames[i] };
-	world_set(&ordinary);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	free(router->tuples.words);
-	free(router);
-	table_free(table);
-	table = NULL;
-	return 0;
-}
-
-/* --- datagrams ------------------------------------------------------------- */
-
-struct client {
-	uint8_t addr[4];
-	uint16_t port;
-};
-
-static const struct client home = { { 203, 0, 113, 5 }, 40000 };
-static const struct client away = { { 198, 51, 100, 7 }, 50000 };
-
-enum { DROPPED = -1000 };
-
-static int forward(const struct datagram *d, enum frame_kind kind, uint16_t slot)
-{
-	struct forward_ctx ctx = {
-		.route = { .table = table, .router = router, .worker = &worker, .now_ms = now_ms },
-		.stats = &stats,
-		.spares = spares,
-		.spare_count = BACKENDS_MAX,
-		.spare_size = DATAGRAM_SIZE_MAX
-	};
-	uint8_t frame[DATAGRAM_SIZE_MAX];
-	struct packet packet = { .data = frame, .kind = kind, .slot = slot };
-	uint64_t before[DROP_REASON_COUNT];
-
-	packet.len = (uint32_t)datagram_build(d, frame);
-	memcpy(before, stats.dropped, sizeof(before));
-	if (forward_burst(&ctx, &packet, 1) == 1) {
-		copy_count = ctx.copy_count;
-		for (uint32_t i = 0; i < copy_count; i++)
-			copy_slots[i] = spares[i].slot;
-		return packet.slot;
-	}
-	copy_count = ctx.copy_count;
-	for (int reason = 0; reason < DROP_REASON_COUNT; reason++)
-		if (stats.dropped[reason] != before[reason])
-			return DROPPED - reason;
-	return DROPPED;
-}
-
-static int from_client(const struct client *client, const uint8_t *payload, uint16_t len)
-{
-	struct datagram d = { .ttl = 64,
-			      .src_port = client->port,
-			      .dst_port = SERVICE_PORT,
-			      .payload = payload,
-			      .payload_len = len };
-
-	memcpy(d.src, client->addr, 4);
-	memcpy(d.dst, service_addr, 4);
-	return forward(&d, FRAME_SERVICE, SERVICE);
-}
-
-/* The slot, or DROPPED less the reason. */
-static int from_backend(uint16_t slot, const struct client *client, const uint8_t *payload,
-			uint16_t len)
-{
-	struct datagram d = { .ttl = 64,
-			      .src_port = BACKEND_PORT,
-			      .dst_port = client->port,
-			      .payload = payload,
-			      .payload_len = len };
-
-	backend_addr(slot, d.src);
-	memcpy(d.dst, client->addr, 4);
-	return forward(&d, FRAME_RETURN, slot);
-}
-
-static uint8_t bytes[DATAGRAM_SIZE_MAX];
-
-/* IDs are CID_LEN bytes of the number given. */
-static uint16_t long_header(uint8_t first, uint32_t version, uint64_t dcid, uint64_t scid,
-			    uint16_t len)
-{
-	memset(bytes, 0x5a, sizeof(bytes));
-	bytes[0] = first;
-	for (int i = 0; i < 4; i++)
-		bytes[1 + i] = (uint8_t)(version >> (24 - 8 * i));
-	bytes[5] = CID_LEN;
-	memcpy(bytes + 6, &dcid, CID_LEN);
-	bytes[6 + CID_LEN] = CID_LEN;
-	memcpy(bytes + 7 + CID_LEN, &scid, CID_LEN);
-	return len;
-}
-
-static uint16_t short_header(uint64_t dcid, uint16_t len)
-{
-	memset(bytes, 0x77, sizeof(bytes));
-	bytes[0] = 0x41;
-	memcpy(bytes + 1, &dcid, CID_LEN);
-	return len;
-}
-
-static int client_initial(const struct client *client, uint64_t dcid)
-{
-	uint16_t len = long_header(0xc0, QUIC_VERSION_1, dcid, 1, INITIAL_LEN);
-
-	return from_client(client, bytes, len);
-}
-
-static int client_short(const struct client *client, uint64_t dcid)
-{
-	uint16_t len = short_header(dcid, SHORT_LEN);
-
-	return from_client(client, bytes, len);
-}
-
-static int server_handshake(uint16_t slot, const struct client *client, uint64_t scid)
-{
-	uint16_t len = long_header(0xe0, QUIC_VERSION_1, 1, scid, INITIAL_LEN);
-
-	return from_backend(slot, client, bytes, len);
-}
-
-/* end: the last byte, so that two answers may differ there. */
-static int server_short(uint16_t slot, const struct client *client, uint16_t len, uint8_t end)
-{
-	(void)short_header(1, len);
-	bytes[len - 1] = end;
-	return from_backend(slot, client, bytes, len);
-}
-
-#define SERVER_CID(slot) (0xabcd000000000000ull + (slot))
-
-/* A whole handshake: the connection is known and proven. Returns its backend. */
-static int connect(const struct client *client, uint64_t server_cid)
-{
-	int slot = client_initial(client, 0x1111);
-
-	assert_true(slot >= 0);
-	assert_int_equal(server_handshake((uint16_t)slot, client, server_cid), slot);
-	assert_int_equal(client_short(client, server_cid), slot);
-	assert_int_equal(worker.decided[ROUTE_CID] > 0, 1);
-	return slot;
-}
-
-/* A client whose new connections Maglev gives to slot. */
-static struct client client_of(int slot)
-{
-	struct client client = { { 203, 0, 113, 200 }, 1024 };
-	struct router nothing = { .tuples = { NULL, 0 } };
-	struct router *remembered = router;
-	struct router_worker counts = worker;
-
-	router = &nothing;
-	while (client_initial(&client, 1) != slot)
-		client.port++;
-	router = remembered;
-	worker = counts;
-	return client;
-}
-
-/* --- the stories ------------------------------------------------------------ */
+#include "route_world.h"
 
 static void a_connection_stays_when_backends_come(void **state)
 {
@@ -313,76 +36,6 @@ static void a_client_that_moves_keeps_its_backend(void **state)
 		assert_int_equal(client_short(&moved, SERVER_CID(1)), slot);
 		/* and its new 4-tuple is known */
 		assert_int_equal(client_short(&moved, SERVER_CID(1)), slot);
-	}
-}
-
-static void retry_changes_the_id_twice(void **state)
-{
-	int slot = client_initial(&home, 0x1111);
-	uint16_t len = long_header(0xf0, QUIC_VERSION_1, 1, 0x2222, 120); /* Retry */
-
-	(void)state;
-	assert_int_equal(from_backend((uint16_t)slot, &home, bytes, len), slot);
-	assert_int_equal(client_initial(&away, 0x2222), slot);
-	assert_int_equal(server_handshake((uint16_t)slot, &away, 0x3333), slot);
-	assert_int_equal(client_short(&home, 0x3333), slot);
-}
-
-static void version_2_and_unknown_versions_teach_too(void **state)
-{
-	static const uint32_t versions[] = { QUIC_VERSION_2, 0xfaceb002 };
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
-		uint16_t len = long_header(0xd0, versions[i], 0x1111 + i, 1, INITIAL_LEN);
-		int slot = from_client(&home, bytes, len);
-
-		len = long_header(0xf0, versions[i], 1, SERVER_CID(i), INITIAL_LEN);
-		assert_int_equal(from_backend((uint16_t)slot, &home, bytes, len), slot);
-		assert_int_equal(client_short(&away, SERVER_CID(i)), slot);
-	}
-}
-
-static void version_negotiation_teaches_nothing(void **state)
-{
-	int slot = client_initial(&home, 0x1111);
-	uint16_t len = long_header(0x80, 0, 1, 0x9999, 40);
-	uint64_t inserted = worker.cid_stats.inserted;
-
-	(void)state;
-	assert_int_equal(from_backend((uint16_t)slot, &home, bytes, len), slot);
-	assert_int_equal(worker.cid_stats.inserted, inserted);
-}
-
-static void a_cleared_fixed_bit_is_no_obstacle(void **state)
-{
-	int slot = connect(&home, SERVER_CID(3));
-
-	(void)state;
-	(void)short_header(SERVER_CID(3), SHORT_LEN);
-	bytes[0] &= ~0x40;
-	assert_int_equal(from_client(&away, bytes, SHORT_LEN), slot);
-}
-
-static void lengths_are_learned_and_several_are_tried(void **state)
-{
-	uint8_t initial[INITIAL_LEN] = { 0xc0, 0, 0, 0, 1, 8, [14] = 0 };
-	static const uint8_t lens[] = { 20, 4, 12 };
-
-	(void)state;
-	(void)connect(&home, SERVER_CID(1)); /* 8, the most used */
-	(void)server_handshake(0, &home, SERVER_CID(1));
-	for (uint8_t i = 0; i < ARRAY_LEN(lens); i++) {
-		const struct client client = { { 203, 0, 113, 77 }, (uint16_t)(3000 + i) };
-		uint8_t answer[INITIAL_LEN] = { 0xe0, 0, 0, 0, 1, 0, lens[i] };
-		uint8_t data[SHORT_LEN] = { 0x41 };
-		int slot = from_client(&client, initial, sizeof(initial));
-
-		memset(answer + 7, 0xc0 + i, lens[i]);
-		memset(data + 1, 0xc0 + i, lens[i]);
-		assert_int_equal(from_backend((uint16_t)slot, &client, answer, sizeof(answer)),
-				 slot);
-		assert_int_equal(from_client(&away, data, sizeof(data)), slot);
 	}
 }
 
@@ -796,40 +449,33 @@ static void what_is_too_short_for_quic_is_not_sought(void **state)
 	assert_int_equal(worker.decided[ROUTE_DISCOVERY], 1);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_connection_stays_when_backends_come),
-		TEST(a_client_that_moves_keeps_its_backend),
-		TEST(retry_changes_the_id_twice),
-		TEST(version_2_and_unknown_versions_teach_too),
-		TEST(version_negotiation_teaches_nothing),
-		TEST(a_cleared_fixed_bit_is_no_obstacle),
-		TEST(lengths_are_learned_and_several_are_tried),
-		TEST(a_migrated_client_is_found),
-		TEST(two_short_answers_that_differ_tell_too),
-		TEST(path_validation_is_answer_enough),
-		TEST(a_question_ends),
-		TEST(nobody_asks_again_at_once),
-		TEST(junk_does_not_stop_others),
-		TEST(without_discovery_maglev_and_nothing_learned),
-		TEST(short_answers_teach_who_owns_a_tuple),
-		TEST(long_answers_replace_only_what_is_old),
-		TEST(a_replayed_id_moves_nobody),
-		TEST(a_tuple_without_answers_decides_no_longer),
-		TEST(idle_connections_are_forgotten),
-		TEST(a_drained_backend_keeps_and_takes_none),
-		TEST(a_removed_backends_connections_go_on_elsewhere),
-		TEST(or_are_dropped),
-		TEST(a_flood_moves_nobody),
-		TEST(a_client_teaches_few_ids_a_minute),
-		TEST(plain_udp_is_known_by_its_tuple),
-		TEST(l2_learns_from_clients_alone),
-		TEST(by_connection_id_the_prefix_decides),
-		TEST(a_server_id_in_the_connection_id_decides),
-		TEST(what_is_too_short_for_quic_is_not_sought),
+		WORLD_TEST(a_connection_stays_when_backends_come),
+		WORLD_TEST(a_client_that_moves_keeps_its_backend),
+		WORLD_TEST(a_migrated_client_is_found),
+		WORLD_TEST(two_short_answers_that_differ_tell_too),
+		WORLD_TEST(path_validation_is_answer_enough),
+		WORLD_TEST(a_question_ends),
+		WORLD_TEST(nobody_asks_again_at_once),
+		WORLD_TEST(junk_does_not_stop_others),
+		WORLD_TEST(without_discovery_maglev_and_nothing_learned),
+		WORLD_TEST(short_answers_teach_who_owns_a_tuple),
+		WORLD_TEST(long_answers_replace_only_what_is_old),
+		WORLD_TEST(a_replayed_id_moves_nobody),
+		WORLD_TEST(a_tuple_without_answers_decides_no_longer),
+		WORLD_TEST(idle_connections_are_forgotten),
+		WORLD_TEST(a_drained_backend_keeps_and_takes_none),
+		WORLD_TEST(a_removed_backends_connections_go_on_elsewhere),
+		WORLD_TEST(or_are_dropped),
+		WORLD_TEST(a_flood_moves_nobody),
+		WORLD_TEST(a_client_teaches_few_ids_a_minute),
+		WORLD_TEST(plain_udp_is_known_by_its_tuple),
+		WORLD_TEST(l2_learns_from_clients_alone),
+		WORLD_TEST(by_connection_id_the_prefix_decides),
+		WORLD_TEST(a_server_id_in_the_connection_id_decides),
+		WORLD_TEST(what_is_too_short_for_quic_is_not_sought),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,14 +42,6 @@ struct io {
 static struct io io;
 static struct table_ref table;
 
-/* liburcu is not built for ThreadSanitizer, which so does not see that a grace period
- * lies between the last use of a table and its end. */
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-	return "race:table_free\n";
-}
-
 /* --- The engine --- */
 
 static const struct step *script_step(void)

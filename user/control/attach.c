@@ -16,6 +16,7 @@
 
 #include "ingress.skel.h"
 #include "util/number.h"
+#include "util/per_cpu.h"
 
 #define KERNEL_OLDEST "5.15"
 
@@ -287,36 +288,62 @@ int attach_service_set(struct attach *attach, const struct match_key *key,
 				    sizeof(*rule), BPF_ANY);
 }
 
+/* How many rules are of this address, which XDP asks for only: 0 removes it. */
+static int backend_addr_count_set(struct attach *attach, const uint8_t addr[16], uint32_t count)
+{
+	const struct bpf_map *map = attach->skeleton->maps.backend_addrs;
+
+	if (!count)
+		return bpf_map__delete_elem(map, addr, 16, 0);
+	return bpf_map__update_elem(map, addr, 16, &count, sizeof(count), BPF_ANY);
+}
+
+static uint32_t backend_addr_count(const struct attach *attach, const uint8_t addr[16])
+{
+	uint32_t count;
+
+	if (bpf_map__lookup_elem(attach->skeleton->maps.backend_addrs, addr, 16, &count,
+				 sizeof(count), 0))
+		return 0;
+	return count;
+}
+
+/* One that is there already is replaced, and its address has been counted. */
 int attach_return_set(struct attach *attach, const struct match_key *key,
 		      const struct return_rule *rule)
 {
-	const uint8_t present = 1;
+	const struct bpf_map *map = attach->skeleton->maps.backends;
+	uint32_t count = backend_addr_count(attach, key->addr);
 	int err = port_note(attach, key->port_be);
 
-	if (!err)
-		err = bpf_map__update_elem(attach->skeleton->maps.backend_addrs, key->addr,
-					   sizeof(key->addr), &present, sizeof(present), BPF_ANY);
-	if (!err)
-		err = bpf_map__update_elem(attach->skeleton->maps.backends, key, sizeof(*key), rule,
-					   sizeof(*rule), BPF_ANY);
+	if (err)
+		return err;
+	if (!bpf_map__update_elem(map, key, sizeof(*key), rule, sizeof(*rule), BPF_EXIST))
+		return 0;
+	/* The address first, so that no part of an answer slips by. */
+	err = backend_addr_count_set(attach, key->addr, count + 1);
+	if (err)
+		return err;
+	err = bpf_map__update_elem(map, key, sizeof(*key), rule, sizeof(*rule), BPF_NOEXIST);
+	if (err)
+		(void)backend_addr_count_set(attach, key->addr, count);
 	return err;
-}
-
-static int match_delete(const struct bpf_map *map, const struct match_key *key)
-{
-	int err = bpf_map__delete_elem(map, key, sizeof(*key), 0);
-
-	return err == -ENOENT ? 0 : err;
 }
 
 int attach_service_delete(struct attach *attach, const struct match_key *key)
 {
-	return match_delete(attach->skeleton->maps.services, key);
+	int err = bpf_map__delete_elem(attach->skeleton->maps.services, key, sizeof(*key), 0);
+
+	return err == -ENOENT ? 0 : err;
 }
 
 int attach_return_delete(struct attach *attach, const struct match_key *key)
 {
-	return match_delete(attach->skeleton->maps.backends, key);
+	int err = bpf_map__delete_elem(attach->skeleton->maps.backends, key, sizeof(*key), 0);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return backend_addr_count_set(attach, key->addr, backend_addr_count(attach, key->addr) - 1);
 }
 
 int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int socket)
@@ -331,26 +358,8 @@ int attach_socket_set(struct attach *attach, uint32_t port, uint32_t queue, int 
 
 int attach_counters(const struct attach *attach, uint64_t *ret_counters)
 {
-	int cpu_count = libbpf_num_possible_cpus();
-	uint64_t sums[INGRESS_COUNTER_COUNT] = { 0 };
-	uint64_t *values;
-	int err = 0;
-
-	if (cpu_count < 0)
-		return cpu_count;
-	values = calloc((size_t)cpu_count, sizeof(*values));
-	if (!values)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < INGRESS_COUNTER_COUNT && !err; i++) {
-		err = bpf_map__lookup_elem(attach->skeleton->maps.counters, &i, sizeof(i), values,
-					   (size_t)cpu_count * sizeof(*values), 0);
-		for (int cpu = 0; cpu < cpu_count; cpu++)
-			sums[i] += values[cpu];
-	}
-	free(values);
-	if (!err)
-		memcpy(ret_counters, sums, sizeof(sums));
-	return err;
+	return per_cpu_sum(bpf_map__fd(attach->skeleton->maps.counters), INGRESS_COUNTER_COUNT,
+			   ret_counters);
 }
 
 int attach_wanted_fd(const struct attach *attach)

@@ -12,6 +12,7 @@
 #include "core/drop.h"
 #include "core/route.h"
 #include "ringway/abi.h"
+#include "util/number.h"
 
 /* A table to be filled from an answer. */
 struct section {
@@ -200,9 +201,13 @@ static void lookup_introduce(FILE *out, json_t *answer)
 
 static void reload_introduce(FILE *out, json_t *answer)
 {
-	(void)fprintf(out, "reloaded: generation %.0f, %.0f services, %.0f backends\n",
-		      text_table_number(answer, "generation"),
-		      text_table_number(answer, "services"), text_table_number(answer, "backends"));
+	uint64_t services = (uint64_t)text_table_number(answer, "services");
+	uint64_t backends = (uint64_t)text_table_number(answer, "backends");
+
+	(void)fprintf(out,
+		      "reloaded: generation %.0f, %" PRIu64 " service%s, %" PRIu64 " backend%s\n",
+		      text_table_number(answer, "generation"), services, plural(services), backends,
+		      plural(backends));
 }
 
 static void backend_introduce(FILE *out, json_t *answer)

@@ -256,11 +256,6 @@ static bool replay_has_failed(const struct daemon *daemon)
 	return stats.failed;
 }
 
-static const char *plural(size_t count)
-{
-	return count == 1 ? "" : "s";
-}
-
 static void ready_log(const struct daemon *daemon)
 {
 	size_t services = daemon->lineup->config->service_count;

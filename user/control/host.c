@@ -220,11 +220,6 @@ static struct worker_limit worker_limit_find(const char *const *ifnames,
 	return limit;
 }
 
-static const char *plural(uint32_t count)
-{
-	return count == 1 ? "" : "s";
-}
-
 /* Some RX queue of this port would have no worker. */
 static int fail_unserved(const char *ifname, const struct host_link *link,
 			 const struct worker_limit *limit, char *error, size_t error_size)

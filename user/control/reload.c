@@ -11,6 +11,7 @@
 #include "control/rules.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/number.h"
 
 static bool interfaces_equal(const struct config *a, const struct config *b)
 {
@@ -123,6 +124,16 @@ static int lineup_follow(struct daemon *daemon, struct config *config, FILE *mes
 	return 0;
 }
 
+static void reloaded_log(const struct daemon *daemon)
+{
+	size_t services = daemon->lineup->config->service_count;
+	size_t backends = daemon->lineup->backend_count;
+
+	log_info("reloaded %s: generation %llu, %zu service%s, %zu backend%s", daemon->config_path,
+		 (unsigned long long)daemon->generation, services, plural(services), backends,
+		 plural(backends));
+}
+
 int reload(struct daemon *daemon, FILE *messages)
 {
 	struct config *config;
@@ -143,9 +154,7 @@ int reload(struct daemon *daemon, FILE *messages)
 	hash_key_keep(daemon->lineup->config, config);
 	err = lineup_follow(daemon, config, messages);
 	if (!err)
-		log_info("reloaded %s: generation %llu, %zu services, %zu backends",
-			 daemon->config_path, (unsigned long long)daemon->generation,
-			 daemon->lineup->config->service_count, daemon->lineup->backend_count);
+		reloaded_log(daemon);
 	return err;
 }
 

@@ -23,7 +23,7 @@ static void headers_prefetch(const struct packet *packets, size_t count)
 }
 
 /* Metadata is XDP's word, but it came through memory that frames lie in, and it is
- * as old as the frame: the backend may be gone. */
+ * as old as the frame: the backend may be gone, or be another slot's by now. */
 static bool metadata_holds(const struct table *table, const struct packet *packet,
 			   const struct udp_view *view)
 {
@@ -40,12 +40,12 @@ static int packet_parse(const struct forward_ctx *ctx, struct packet *packet, st
 
 	if (parse_udp(&cursor, view) != PARSE_OK)
 		return DROP_MALFORMED;
-	if (packet->kind == FRAME_UNCLASSIFIED) {
+	if (packet->kind == FRAME_UNCLASSIFIED || !metadata_holds(table, packet, view)) {
 		int err = table_classify(table, packet, view);
 
 		return err ? -1 - err : KEEP;
 	}
-	return metadata_holds(table, packet, view) ? KEEP : DROP_NOT_OURS;
+	return KEEP;
 }
 
 /* Stage 1: headers, and asking for the memory that decides. */

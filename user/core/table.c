@@ -293,7 +293,7 @@ static int return_resolve(const struct table *table, struct packet *packet, stru
 }
 
 static int return_classify(const struct table *table, struct packet *packet,
-			   const struct udp_view *view)
+			   const struct udp_view *view, bool is_resolved)
 {
 	uint64_t next_hop =
 		target_next_hop(table_target(table, packet->slot, udp_view_family(view)));
@@ -301,7 +301,7 @@ static int return_classify(const struct table *table, struct packet *packet,
 	/* While it is not resolved, XDP alone knows by which port the backend is reached. */
 	if (next_hop && next_hop_port(next_hop) != packet->rx_port)
 		return -1 - DROP_RETURN_SPOOFED;
-	return return_resolve(table, packet, view->eth);
+	return is_resolved ? 0 : return_resolve(table, packet, view->eth);
 }
 
 static int service_classify(const struct table *table, const struct udp_view *view)
@@ -318,6 +318,7 @@ int table_classify(const struct table *table, struct packet *packet, const struc
 {
 	const struct table_match *match;
 	struct match_key key;
+	bool is_resolved;
 
 	match_key_service(view, &key);
 	match = match_find(table, &key);
@@ -327,8 +328,12 @@ int table_classify(const struct table *table, struct packet *packet, const struc
 		if (match->kind != FRAME_RETURN)
 			return -1 - DROP_NOT_OURS;
 	}
-	packet->kind = match->kind;
 	packet->slot = match->slot;
-	return packet->kind == FRAME_RETURN ? return_classify(table, packet, view)
-					    : service_classify(table, view);
+	if (match->kind == FRAME_SERVICE) {
+		packet->kind = FRAME_SERVICE;
+		return service_classify(table, view);
+	}
+	is_resolved = packet->kind == FRAME_RETURN && packet->tx_port < table->port_count;
+	packet->kind = FRAME_RETURN;
+	return return_classify(table, packet, view, is_resolved);
 }

@@ -145,9 +145,10 @@ void table_next_hop_set(struct table *table, uint16_t backend_slot, enum family 
  * an engine without XDP. Before the first worker runs. */
 void table_client_next_hop_set(struct table *table, uint8_t port, const uint8_t *mac);
 
-/* What XDP would have said of a packet that came without metadata: sets kind,
- * slot and, for FRAME_RETURN, tx_port and the Ethernet addresses. 0, or the
- * reason to drop it, as -1 - reason. Hot only for engines without metadata. */
+/* What XDP would have said of a packet that came without metadata, or with some that
+ * is older than the table: sets kind, slot and, for FRAME_RETURN, tx_port and the
+ * Ethernet addresses, unless XDP has set these. 0, or the reason to drop it, as
+ * -1 - reason. Hot only for engines without metadata. */
 int table_classify(const struct table *table, struct packet *packet, const struct udp_view *view);
 
 static inline bool table_has_service(const struct table *table, uint16_t slot)

@@ -16,6 +16,7 @@
 #include "ringway/abi.h"
 #include "util/log.h"
 #include "util/number.h"
+#include "util/per_cpu.h"
 
 #include "load_sink.skel.h"
 
@@ -85,23 +86,7 @@ static int bpf_load(const struct load_sink_config *config, struct load_sink **re
 
 static int counters_read(const struct load_sink *bpf, uint64_t *ret_counters)
 {
-	int cpu_count = libbpf_num_possible_cpus();
-	uint64_t *values;
-	int err = 0;
-
-	if (cpu_count < 0)
-		return cpu_count;
-	values = calloc((size_t)cpu_count, sizeof(*values));
-	if (!values)
-		return -ENOMEM;
-	memset(ret_counters, 0, LOAD_SINK_COUNTER_COUNT * sizeof(*ret_counters));
-	for (uint32_t i = 0; i < LOAD_SINK_COUNTER_COUNT && !err; i++) {
-		err = bpf_map_lookup_elem(bpf_map__fd(bpf->maps.counters), &i, values);
-		for (int cpu = 0; cpu < cpu_count; cpu++)
-			ret_counters[i] += values[cpu];
-	}
-	free(values);
-	return err;
+	return per_cpu_sum(bpf_map__fd(bpf->maps.counters), LOAD_SINK_COUNTER_COUNT, ret_counters);
 }
 
 static int destination_compare(const void *left_arg, const void *right_arg)

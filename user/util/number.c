@@ -62,6 +62,11 @@ const char *address_format(const uint8_t addr[16], char *text)
 	return inet_ntop(AF_INET6, addr, text, ADDRESS_TEXT_SIZE);
 }
 
+const char *plural(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
 int fail(int err, char *error, size_t error_size, const char *format, ...)
 {
 	va_list args;

@@ -21,6 +21,9 @@ bool address_is_ipv4(const uint8_t addr[16]);
 #define ADDRESS_TEXT_SIZE 46
 const char *address_format(const uint8_t addr[16], char *text);
 
+/* "%zu backend%s", count, plural(count) */
+const char *plural(uint64_t count);
+
 /* snprintf into error[], then return err: `return fail(-EINVAL, error, size, ...)` */
 int fail(int err, char *error, size_t error_size, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
