@@ -9,6 +9,8 @@
 
 clients=${QUICK:+6}
 clients=${clients:-20}
+junk_rate=${LOAD:+4000} # what a sanitizer's ringwayd keeps up with
+junk_rate=${junk_rate:-20000}
 reset_key=00112233445566778899aabbccddeeff
 
 topology_up 4 2
@@ -54,7 +56,7 @@ clients_run() {
 junk_start() {
 	start client "$topology_dir/junk.log" "$load" send --interface=wan \
 		--to=$service_ipv4:$service_port --from=203.0.113.1 --mac="$1" \
-		--kind=quic-short --flows=5000 --rate=20000 --count=400000 --seconds=30
+		--kind=quic-short --flows=5000 --rate=$junk_rate --count=400000 --seconds=30
 	junk_pid=$started_pid
 }
 

@@ -305,20 +305,22 @@ static void counts_what_the_engine_took_and_gives_back_the_rest(void **state)
 	}
 }
 
-/* Told to stop while it sleeps, before any of it has come. */
+/* Told to stop while it sleeps, before any of it has come. A few bursts only: there is
+ * little time for them, and a sanitizer is slow. */
 static void sends_what_was_received_before_it_stops(void **state)
 {
+	enum { STEPS = 8 };
 	struct worker *worker;
 
 	(void)state;
-	for (io.step_count = 0; io.step_count < STEPS_MAX; io.step_count++)
+	for (io.step_count = 0; io.step_count < STEPS; io.step_count++)
 		io.steps[io.step_count] = (struct step){ 64, 64 };
 	io.sleeps = true;
 	worker = worker_over_script();
 	assert_int_equal(sem_wait(&io.asleep), 0);
 	worker_stop(worker);
-	assert_int_equal(io.given, STEPS_MAX * 64);
-	assert_int_equal(io.taken, STEPS_MAX * 56);
+	assert_int_equal(io.given, STEPS * 64);
+	assert_int_equal(io.taken, STEPS * 56);
 	assert_every_frame_came_back_once();
 }
 
