@@ -132,7 +132,7 @@ void lookup_decide(struct lookup *lookup, const struct table *table, struct rout
 	}
 	if (route.step == ROUTE_STEP_FIND)
 		drop = route_find(&ctx, &route);
-	if (drop < 0 && route.step != ROUTE_STEP_END)
+	if (drop < 0 && route_is_unsettled(&route))
 		drop = route_settle(&ctx, &route);
 	if (drop < 0 && route_end(&ctx, &route) < 0)
 		drop = DROP_NO_BACKEND;

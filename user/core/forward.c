@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "counter.h"
+#include "hot.h"
 #include "nat.h"
 
 #define KEEP (-1)
@@ -33,7 +34,8 @@ static bool metadata_holds(const struct table *table, const struct packet *packe
 	       table_target(table, packet->slot, udp_view_family(view))->present;
 }
 
-static int packet_parse(const struct forward_ctx *ctx, struct packet *packet, struct udp_view *view)
+HOT_INLINE int packet_parse(const struct forward_ctx *ctx, struct packet *packet,
+			    struct udp_view *view)
 {
 	struct cursor cursor = { packet->data, packet->data + packet->len };
 	const struct table *table = ctx->route.table;
@@ -112,7 +114,7 @@ static void flights_settle(const struct forward_ctx *ctx, size_t count, struct f
 	for (size_t i = 0; i < count; i++) {
 		struct flight *flight = &flights[i];
 
-		if (flight->route.step != ROUTE_STEP_END && flight->verdict == KEEP)
+		if (route_is_unsettled(&flight->route) && flight->verdict == KEEP)
 			flight->verdict = route_settle(&ctx->route, &flight->route);
 	}
 }
@@ -147,8 +149,8 @@ static void traffic_add(struct traffic *traffic, uint64_t bytes)
 	counter_add(&traffic->bytes, bytes);
 }
 
-static int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
-			  const struct udp_view *view, const struct target *target)
+HOT_INLINE int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
+			      const struct udp_view *view, const struct target *target)
 {
 	struct backend_traffic *traffic = &ctx->stats->backends[packet->slot];
 	const struct table *table = ctx->route.table;
@@ -201,8 +203,8 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 }
 
 /* To all backends but the one that gets the datagram itself. */
-static void copies_make(struct forward_ctx *ctx, const struct packet *packet,
-			const struct route *route)
+COLD void copies_make(struct forward_ctx *ctx, const struct packet *packet,
+		      const struct route *route)
 {
 	const struct service *service = &ctx->route.table->services[route->service_slot];
 
@@ -248,7 +250,7 @@ static size_t flights_end(struct forward_ctx *ctx, struct packet *packets, size_
 }
 
 static void flights_trace(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
-			  const struct flight *flights)
+			const struct flight *flights)
 {
 	for (size_t i = 0; i < count; i++)
 		if (packets[i].kind == FRAME_SERVICE && flights[i].route.view == &flights[i].view)

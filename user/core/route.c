@@ -3,6 +3,7 @@
 
 #include "cid_length.h"
 #include "counter.h"
+#include "hot.h"
 #include "key.h"
 
 /* Bytes after a short header's Connection ID: RFC 9000 section 5.4.2 has packet
@@ -61,24 +62,25 @@ static void count(const struct route_ctx *ctx, enum route_counter counter, uint6
 	counter_add(&ctx->worker->counts[counter], amount);
 }
 
-static const struct service *service_of(const struct route_ctx *ctx, const struct route *route)
+HOT_INLINE const struct service *service_of(const struct route_ctx *ctx, const struct route *route)
 {
 	return &ctx->table->services[route->service_slot];
 }
 
-static bool remembers(const struct route_ctx *ctx)
+HOT_INLINE bool remembers(const struct route_ctx *ctx)
 {
 	return ctx->router->tuples.line_count;
 }
 
-static struct target *target_of(const struct route_ctx *ctx, const struct route *route, int slot)
+HOT_INLINE struct target *target_of(const struct route_ctx *ctx, const struct route *route,
+				    int slot)
 {
 	return table_target(ctx->table, (uint16_t)slot, udp_view_family(route->view));
 }
 
 /* A slot from the tables: may still be of a backend that was removed, or that has
  * moved to another service. */
-static bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+HOT_INLINE bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	const struct target *target;
 
@@ -88,14 +90,14 @@ static bool slot_lives(const struct route_ctx *ctx, const struct route *route, u
 	return target->present && target->service_slot == route->service_slot;
 }
 
-static bool opens_connection(const struct route *route)
+HOT_INLINE bool opens_connection(const struct route *route)
 {
 	return route->quic.type == QUIC_INITIAL || route->quic.type == QUIC_0RTT;
 }
 
 /* May wait for its owner: nothing that could open a connection. A cleared fixed bit
  * says nothing: clients that grease it do so all the time (RFC 9287). */
-static bool is_plain_short(const struct route *route)
+HOT_INLINE bool is_plain_short(const struct route *route)
 {
 	uint32_t rest = route->view->udp_len - sizeof(struct wire_udp) - 1;
 
@@ -105,15 +107,15 @@ static bool is_plain_short(const struct route *route)
 
 /* --- keys ------------------------------------------------------------------ */
 
-static uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
-			   enum key_cid_origin origin, uint8_t len)
+HOT_INLINE uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
+			       enum key_cid_origin origin, uint8_t len)
 {
 	return key_cid(route->service_slot, origin, route->quic.dcid, len, &ctx->router->secret);
 }
 
 /* A long header says how long its Connection ID is; for a short one it is known
  * of the service's servers. */
-static uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
+HOT_INLINE uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
 	uint8_t len = service->connection_id_len;
@@ -125,14 +127,14 @@ static uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route
 	return len <= route->quic.dcid_len ? len : 0;
 }
 
-static void tuple_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void tuple_begin(const struct route_ctx *ctx, struct route *route)
 {
 	route->tuple_key = key_tuple(route->view, &ctx->router->secret) | 1;
 	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
 	route->step = ROUTE_STEP_SETTLE;
 }
 
-static void cid_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void cid_begin(const struct route_ctx *ctx, struct route *route)
 {
 	route->cid_key = cid_key_of(
 		ctx, route, service_of(ctx, route)->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
@@ -141,7 +143,7 @@ static void cid_begin(const struct route_ctx *ctx, struct route *route)
 	route->step = ROUTE_STEP_FIND;
 }
 
-static void quic_begin(struct route *route, bool is_quic)
+HOT_INLINE void quic_begin(struct route *route, bool is_quic)
 {
 	const uint8_t *payload = (const uint8_t *)(route->view->udp + 1);
 
@@ -150,7 +152,7 @@ static void quic_begin(struct route *route, bool is_quic)
 		!quic_parse(payload, route->view->udp_len - sizeof(struct wire_udp), &route->quic);
 }
 
-static void maglev_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
 	const struct maglev *maglev = service->maglev[udp_view_family(route->view)];
@@ -166,7 +168,7 @@ static void maglev_begin(const struct route_ctx *ctx, struct route *route)
 	__builtin_prefetch(route->entry);
 }
 
-static void decide(struct route *route, uint16_t slot, enum route_rule rule)
+HOT_INLINE void decide(struct route *route, uint16_t slot, enum route_rule rule)
 {
 	route->slot = slot;
 	route->rule = rule;
@@ -178,7 +180,7 @@ static void stranger_decide(const struct route_ctx *ctx, struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
 
-	route->step = ROUTE_STEP_END;
+	route->step = ROUTE_STEP_CHOOSE;
 	if (route->is_gone)
 		route->rule = ROUTE_GONE;
 	else if (!is_plain_short(route) || service->hash_connection_id)
@@ -226,15 +228,15 @@ bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struc
 
 /* --- tables ---------------------------------------------------------------- */
 
-static bool tuple_find(const struct route_ctx *ctx, const struct route *route,
-		       struct affinity_entry *ret_entry)
+HOT_INLINE bool tuple_find(const struct route_ctx *ctx, const struct route *route,
+			   struct affinity_entry *ret_entry)
 {
 	return affinity_find(&ctx->router->tuples, route->tuple_key, ctx->now_ticks,
 			     service_of(ctx, route)->idle_ticks, ret_entry);
 }
 
-static bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
-			 struct affinity_entry *ret_entry)
+HOT_INLINE bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
+			     struct affinity_entry *ret_entry)
 {
 	return affinity_find(&ctx->router->cids, key, ctx->now_ticks,
 			     service_of(ctx, route)->idle_ticks, ret_entry);
@@ -255,21 +257,21 @@ static bool unproven_take(const struct route_ctx *ctx, const struct udp_view *vi
 	return false;
 }
 
-static void entry_touch(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			bool is_proof)
+HOT_INLINE void entry_touch(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			    bool is_proof)
 {
 	if (!ctx->is_dry)
 		affinity_touch(entry, is_proof, ctx->now_ticks);
 }
 
-static bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			  uint16_t slot)
+COLD bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			uint16_t slot)
 {
 	return !ctx->is_dry && affinity_replace(entry, slot, ctx->now_ticks);
 }
 
 static void tuple_insert(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
-			 bool is_back)
+		       bool is_back)
 {
 	if (unproven_take(ctx, route->view, is_back))
 		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
@@ -316,7 +318,7 @@ static void cid_learn(const struct route_ctx *ctx, const struct route *route, ui
 /* --- a client's datagram ---------------------------------------------------- */
 
 /* The connection is known, but not its backend: drop, or treat it as new. */
-static int gone_decide(const struct route_ctx *ctx, struct route *route)
+COLD int gone_decide(const struct route_ctx *ctx, struct route *route)
 {
 	if (service_of(ctx, route)->drops_gone)
 		return DROP_BACKEND_GONE;
@@ -326,8 +328,8 @@ static int gone_decide(const struct route_ctx *ctx, struct route *route)
 
 /* With answers on the way through here, they keep the 4-tuple's time; without, its
  * client does. is_proof: the client uses what a server has named. */
-static void tuple_touch(const struct route_ctx *ctx, const struct route *route,
-			const struct affinity_entry *tuple, bool is_proof)
+HOT_INLINE void tuple_touch(const struct route_ctx *ctx, const struct route *route,
+			    const struct affinity_entry *tuple, bool is_proof)
 {
 	if (!service_of(ctx, route)->is_nat || !route->is_quic)
 		entry_touch(ctx, tuple, is_proof);
@@ -346,10 +348,8 @@ static void tuple_keep(const struct route_ctx *ctx, const struct route *route)
 }
 
 /* Other lengths that this service's servers use, then what clients have taught. */
-static __attribute__((noinline)) bool cid_find_otherwise(const struct route_ctx *ctx,
-							 const struct route *route,
-							 struct affinity_entry *ret_entry,
-							 bool *ret_is_proof)
+static __attribute__((noinline)) bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *route,
+			     struct affinity_entry *ret_entry, bool *ret_is_proof)
 {
 	const struct service *service = service_of(ctx, route);
 	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
@@ -371,8 +371,8 @@ static __attribute__((noinline)) bool cid_find_otherwise(const struct route_ctx 
 			    ret_entry);
 }
 
-static bool cid_find(const struct route_ctx *ctx, const struct route *route,
-		     struct affinity_entry *ret_entry, bool *ret_is_proof)
+HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
+			 struct affinity_entry *ret_entry, bool *ret_is_proof)
 {
 	bool is_nat = service_of(ctx, route)->is_nat;
 
@@ -481,7 +481,7 @@ static bool copies_take(const struct route_ctx *ctx, const struct route *route)
 			   copies > DISCOVERY_COPIES_MAX ? DISCOVERY_COPIES_MAX : copies);
 }
 
-static void discovery_decide(const struct route_ctx *ctx, struct route *route)
+COLD void discovery_decide(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
@@ -503,7 +503,7 @@ static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 }
 
 /* The backend that now gets a connection which had another. */
-static void gone_learn(const struct route_ctx *ctx, const struct route *route)
+COLD void gone_learn(const struct route_ctx *ctx, const struct route *route)
 {
 	struct affinity_entry entry;
 	bool is_proof;
@@ -525,18 +525,16 @@ static void stranger_learn(const struct route_ctx *ctx, const struct route *rout
 		tuple_insert(ctx, route, (uint16_t)route->slot, false);
 }
 
-int route_end(const struct route_ctx *ctx, struct route *route)
+void route_choose(const struct route_ctx *ctx, struct route *route)
 {
 	if (route->slot < 0 && route->entry)
 		route->slot = *route->entry;
-	if (route->slot >= 0 && remembers(ctx)) {
-		if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
-			discovery_decide(ctx, route);
-		else if (route->entry)
-			stranger_learn(ctx, route);
-	}
-	counter_add(&ctx->worker->decided[route->rule], route->slot >= 0);
-	return route->slot;
+	if (route->slot < 0 || !remembers(ctx))
+		return;
+	if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
+		discovery_decide(ctx, route);
+	else if (route->entry)
+		stranger_learn(ctx, route);
 }
 
 /* --- a backend's answer ------------------------------------------------------ */
@@ -568,8 +566,8 @@ void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct u
 }
 
 /* An entry that another backend has not used lately goes to who answers now. */
-static void entry_take_over(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			    uint16_t slot)
+COLD void entry_take_over(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			  uint16_t slot)
 {
 	if (entry->age_ticks > ROUTE_OWNER_TICKS && entry_replace(ctx, entry, slot))
 		count(ctx, ROUTE_COUNT_REPLACED, 1);
@@ -606,7 +604,7 @@ static void tuple_learn(const struct route_ctx *ctx, const struct route *route, 
 }
 
 /* The backend has shown that it owns the connection: its 4-tuple is its own. */
-static void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+COLD void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	struct affinity_entry tuple;
 

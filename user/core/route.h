@@ -17,6 +17,7 @@
 #define RINGWAY_CORE_ROUTE_H
 
 #include "affinity.h"
+#include "counter.h"
 #include "discovery.h"
 #include "drop.h"
 #include "guard.h"
@@ -106,14 +107,14 @@ struct route_ctx {
 	bool is_dry;	    /* only tell: nothing is learned, kept or asked */
 };
 
-/* What is to be done next; ROUTE_STEP_END: route_end(), or nothing for an answer. */
+/* What is to be done next. */
 enum route_step {
-	ROUTE_STEP_NAMED,  /* route_named(), as it has a query */
 	ROUTE_STEP_FIND,   /* route_find() */
 	ROUTE_STEP_SETTLE, /* route_settle() */
 	ROUTE_STEP_KEEP,   /* likewise: decided, but the 4-tuple is to be looked after */
 	ROUTE_STEP_LEARN,  /* route_back_end() */
-	ROUTE_STEP_END,
+	ROUTE_STEP_CHOOSE, /* route_end(), which chooses */
+	ROUTE_STEP_END,	   /* route_end(), or nothing for an answer */
 };
 
 /* One decision on its way. */
@@ -146,11 +147,26 @@ void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_sl
 /* By the Connection ID. -1, or the reason to drop the datagram. Hot. */
 int route_find(const struct route_ctx *ctx, struct route *route);
 
+static inline bool route_is_unsettled(const struct route *route)
+{
+	return route->step == ROUTE_STEP_SETTLE || route->step == ROUTE_STEP_KEEP;
+}
+
 /* By the 4-tuple, or as a stranger's. -1, or the reason to drop the datagram. Hot. */
 int route_settle(const struct route_ctx *ctx, struct route *route);
 
-/* The backend's slot, or -1: nobody takes it. What is new is learned. Hot. */
-int route_end(const struct route_ctx *ctx, struct route *route);
+/* Maglev's choice, or whom to ask. What is new is learned. Hot. */
+void route_choose(const struct route_ctx *ctx, struct route *route);
+
+/* The backend's slot, or -1: nobody takes it. Hot. */
+static inline int route_end(const struct route_ctx *ctx, struct route *route)
+{
+	if (route->step == ROUTE_STEP_CHOOSE)
+		route_choose(ctx, route);
+	if (route->slot >= 0)
+		counter_add(&ctx->worker->decided[route->rule], 1);
+	return route->slot;
+}
 
 /* An answer of the backend in slot: asks for memory. Hot. */
 void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct udp_view *view,
