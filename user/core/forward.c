@@ -250,7 +250,7 @@ static size_t flights_end(struct forward_ctx *ctx, struct packet *packets, size_
 }
 
 static void flights_trace(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
-			const struct flight *flights)
+			  const struct flight *flights)
 {
 	for (size_t i = 0; i < count; i++)
 		if (packets[i].kind == FRAME_SERVICE && flights[i].route.view == &flights[i].view)

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "hot.h"
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -32,7 +34,7 @@ static inline uint64_t hash_bytes(const void *bytes, uint32_t len, const struct 
 }
 
 /* As they lie in memory. */
-static inline uint64_t hash_load8(const void *bytes)
+HOT_INLINE uint64_t hash_load8(const void *bytes)
 {
 	uint64_t word;
 
@@ -40,7 +42,7 @@ static inline uint64_t hash_load8(const void *bytes)
 	return word;
 }
 
-static inline uint32_t hash_load4(const void *bytes)
+HOT_INLINE uint32_t hash_load4(const void *bytes)
 {
 	uint32_t word;
 
@@ -49,7 +51,7 @@ static inline uint32_t hash_load4(const void *bytes)
 }
 
 /* Both halves of a product, so that every bit of a factor reaches every bit. */
-static inline uint64_t hash_fold(uint64_t a, uint64_t b)
+HOT_INLINE uint64_t hash_fold(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = (unsigned __int128)a * b;
 
@@ -58,7 +60,7 @@ static inline uint64_t hash_fold(uint64_t a, uint64_t b)
 
 /* Of two words one for hash_pair(), under words of the secret that it does not use:
  * [4] and on. */
-static inline uint64_t hash_half(uint64_t a, uint64_t b, const uint64_t secret[2])
+HOT_INLINE uint64_t hash_half(uint64_t a, uint64_t b, const uint64_t secret[2])
 {
 	return hash_fold(a ^ secret[0], b ^ secret[1]);
 }
@@ -66,8 +68,8 @@ static inline uint64_t hash_half(uint64_t a, uint64_t b, const uint64_t secret[2
 /* Of two words. salt tells apart what has the same ones: it comes between the two
  * multiplications, where nobody knows which other words could make up for it. It is
  * mixed once only, so it is no place for a third word. Hot: 10 instructions. */
-static inline uint64_t hash_pair(uint64_t a, uint64_t b, uint64_t salt,
-				 const struct hash_secret *secret)
+HOT_INLINE uint64_t hash_pair(uint64_t a, uint64_t b, uint64_t salt,
+			      const struct hash_secret *secret)
 {
 	const uint64_t *words = secret->words;
 	unsigned __int128 product = (unsigned __int128)(a ^ words[0]) * (b ^ words[1]);

@@ -4,18 +4,19 @@
 #define RINGWAY_CORE_KEY_H
 
 #include "hash.h"
+#include "hot.h"
 #include "table.h"
 
 /* Words for what was bytes: client's and service's addresses and ports, as they lie
  * in the headers of a datagram from the client. */
-static inline uint64_t key_tuple_ipv4(uint32_t client, uint32_t service, uint32_t ports,
-				      const struct hash_secret *secret)
+HOT_INLINE uint64_t key_tuple_ipv4(uint32_t client, uint32_t service, uint32_t ports,
+				   const struct hash_secret *secret)
 {
 	return hash_pair((uint64_t)service << 32 | client, ports, 0, secret);
 }
 
-static inline uint64_t key_tuple_ipv6(const uint8_t client[16], const uint8_t service[16],
-				      uint32_t ports, const struct hash_secret *secret)
+HOT_INLINE uint64_t key_tuple_ipv6(const uint8_t client[16], const uint8_t service[16],
+				   uint32_t ports, const struct hash_secret *secret)
 {
 	uint64_t a = hash_half(hash_load8(client), hash_load8(client + 8), &secret->words[4]);
 	uint64_t b = hash_half(hash_load8(service), hash_load8(service + 8), &secret->words[6]);
@@ -23,7 +24,7 @@ static inline uint64_t key_tuple_ipv6(const uint8_t client[16], const uint8_t se
 	return hash_pair(a ^ b, ports, 0, secret);
 }
 
-static inline uint64_t key_tuple(const struct udp_view *view, const struct hash_secret *secret)
+HOT_INLINE uint64_t key_tuple(const struct udp_view *view, const struct hash_secret *secret)
 {
 	uint32_t ports = hash_load4(&view->udp->src_be);
 
@@ -34,8 +35,8 @@ static inline uint64_t key_tuple(const struct udp_view *view, const struct hash_
 }
 
 /* The same for a backend's answer: as if the client had sent it to the service. */
-static inline uint64_t key_tuple_back(const struct udp_view *view, const struct target *target,
-				      const struct hash_secret *secret)
+HOT_INLINE uint64_t key_tuple_back(const struct udp_view *view, const struct target *target,
+				   const struct hash_secret *secret)
 {
 	uint32_t ports = (uint32_t)target->service_port_be << 16 | view->udp->dst_be;
 
@@ -54,8 +55,8 @@ enum key_cid_origin {
 
 /* len: 1..QUIC_CID_LEN_MAX readable bytes of cid. They are read as words that may
  * overlap, and so differ by the length, too. Hot. */
-static inline uint64_t key_cid(uint16_t service_slot, enum key_cid_origin origin,
-			       const uint8_t *cid, uint8_t len, const struct hash_secret *secret)
+HOT_INLINE uint64_t key_cid(uint16_t service_slot, enum key_cid_origin origin, const uint8_t *cid,
+			    uint8_t len, const struct hash_secret *secret)
 {
 	uint64_t salt = (uint64_t)service_slot << 16 | (uint64_t)len << 8 | origin;
 

@@ -195,7 +195,7 @@ static void stranger_decide(const struct route_ctx *ctx, struct route *route)
 }
 
 /* What decides unless the Connection ID names a server. */
-static void memory_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void memory_begin(const struct route_ctx *ctx, struct route *route)
 {
 	if (!remembers(ctx))
 		stranger_decide(ctx, route);
@@ -205,12 +205,30 @@ static void memory_begin(const struct route_ctx *ctx, struct route *route)
 		tuple_begin(ctx, route);
 }
 
+/* All that is not written later in any case. */
+HOT_INLINE void route_clear(struct route *route, const struct udp_view *view, uint16_t service_slot,
+			    int slot)
+{
+	route->view = view;
+	route->entry = NULL;
+	route->slot = slot;
+	route->rule = ROUTE_NEW;
+	route->service_slot = service_slot;
+	route->cid_len = 0;
+	route->is_quic = false;
+	route->has_cid = false;
+	route->is_gone = false;
+	route->is_proof = false;
+	route->asks_all = false;
+	route->quic.type = QUIC_SHORT;
+}
+
 bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
 		 struct route *route, struct quic_lb_query *query)
 {
 	const struct service *service = &ctx->table->services[service_slot];
 
-	*route = (struct route){ .view = view, .service_slot = service_slot, .slot = -1 };
+	route_clear(route, view, service_slot, -1);
 	quic_begin(route, service->is_quic);
 	if (route->is_quic) {
 		route->cid_len = cid_len_of(ctx, route);
@@ -271,7 +289,7 @@ COLD bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry
 }
 
 static void tuple_insert(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
-		       bool is_back)
+			 bool is_back)
 {
 	if (unproven_take(ctx, route->view, is_back))
 		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
@@ -348,8 +366,10 @@ static void tuple_keep(const struct route_ctx *ctx, const struct route *route)
 }
 
 /* Other lengths that this service's servers use, then what clients have taught. */
-static __attribute__((noinline)) bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *route,
-			     struct affinity_entry *ret_entry, bool *ret_is_proof)
+static __attribute__((noinline)) bool cid_find_otherwise(const struct route_ctx *ctx,
+							 const struct route *route,
+							 struct affinity_entry *ret_entry,
+							 bool *ret_is_proof)
 {
 	const struct service *service = service_of(ctx, route);
 	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
@@ -545,7 +565,7 @@ void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct u
 	const struct target *target = table_target(ctx->table, slot, udp_view_family(view));
 	const struct service *service = &ctx->table->services[target->service_slot];
 
-	*route = (struct route){ .view = view, .service_slot = target->service_slot, .slot = slot };
+	route_clear(route, view, target->service_slot, slot);
 	if (!remembers(ctx)) {
 		route->step = ROUTE_STEP_END;
 		return;
