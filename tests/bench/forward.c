@@ -28,6 +28,9 @@
 
 #define DISTURBANCE_MAX_KIB 4096
 
+/* Long after the start, when no question of the start's is open. */
+#define NOW_MS 100000
+
 /* Connection IDs of QUIC-LB servers: connections share them, as each takes libcrypto
  * microseconds to make. */
 #define LB_CID_COUNT 65536
@@ -244,8 +247,8 @@ static void connection_insert(struct router *router, uint64_t connection, size_t
 	key = is_tuple ? key_tuple(&view, &router->secret) | 1
 		       : key_cid(packet.slot, KEY_CID_OF_SERVER, (uint8_t *)(view.udp + 1) + 1,
 				 CID_LEN, &router->secret);
-	(void)affinity_insert(is_tuple ? &router->tuples : &router->cids, key, slot, true, 0, 100,
-			      &affinity_stats);
+	(void)affinity_insert(is_tuple ? &router->tuples : &router->cids, key, slot, true,
+			      affinity_ticks(NOW_MS), 100, &affinity_stats);
 }
 
 /* Every connection into the table that is to decide, on some backend. */
@@ -338,7 +341,9 @@ int main(int argc, char **argv)
 	uint8_t *chunks = aligned_alloc(HUGE_PAGE_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
 	int operands, status = options_parse(&options, argc, argv, &operands);
 	static struct router_worker worker;
-	struct forward_ctx ctx = { .stats = &stats, .route.worker = &worker };
+	struct forward_ctx ctx = { .stats = &stats,
+				   .route.worker = &worker,
+				   .route.now_ms = NOW_MS };
 	size_t service_count, backend_count, passes;
 	uint64_t random = 1;
 	double *runs;
@@ -356,7 +361,7 @@ int main(int argc, char **argv)
 	runs = calloc(passes, sizeof(*runs));
 	ctx.route.table = table_make(service_count, backend_count);
 	ctx.route.router = router_make(service_count, backend_count);
-	router_worker_init(&worker, quic_lb_scratch_new(), 0);
+	router_worker_init(&worker, quic_lb_scratch_new(), NOW_MS);
 	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
 	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
 	for (size_t pass = 0; pass < passes; pass++)

@@ -146,7 +146,10 @@ static inline struct affinity_key affinity_key(const struct affinity *table, uin
 /* Of both lines: 0 to 7 the first, 8 to 15 the second. */
 static inline uint64_t *affinity_key_word(const struct affinity_key *key, int i)
 {
-	return &key->lines[i / AFFINITY_LINE_WORDS][i % AFFINITY_LINE_WORDS];
+	uint64_t *line =
+		i < AFFINITY_LINE_WORDS ? key->lines[0] : key->lines[1] - AFFINITY_LINE_WORDS;
+
+	return &line[i];
 }
 
 static inline uint64_t affinity_word_load(const uint64_t *word)
@@ -259,16 +262,15 @@ static inline bool affinity_find(const struct affinity *table, uint64_t hash, ui
 	for (uint32_t marks = affinity_candidates(&key); marks; marks &= marks - 1) {
 		uint64_t *word = affinity_key_word(&key, __builtin_ctz(marks));
 		uint64_t seen = affinity_word_load(word);
+		uint16_t age_ticks = affinity_word_age(seen, now_ticks);
 
-		if (!affinity_word_has_tag(seen, key.tag) ||
-		    affinity_word_is_old(seen, now_ticks, max_age_ticks))
+		if (!affinity_word_has_tag(seen, key.tag) || age_ticks > max_age_ticks)
 			continue;
-		*ret_entry =
-			(struct affinity_entry){ .word = word,
-						 .seen = seen,
-						 .slot = affinity_word_slot(seen),
-						 .age_ticks = affinity_word_age(seen, now_ticks),
-						 .proven = seen & AFFINITY_PROVEN };
+		*ret_entry = (struct affinity_entry){ .word = word,
+						      .seen = seen,
+						      .slot = affinity_word_slot(seen),
+						      .age_ticks = age_ticks,
+						      .proven = seen & AFFINITY_PROVEN };
 		return true;
 	}
 	return false;

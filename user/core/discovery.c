@@ -58,9 +58,10 @@ static enum discovery_step entry_go_on(struct discovery_entry *entry, uint16_t l
 	return DISCOVERY_OTHERS;
 }
 
-static enum discovery_step entry_start(struct discovery_entry *entry, uint64_t key, uint16_t len,
-				       uint64_t now_ms, uint16_t slot)
+static enum discovery_step entry_start(struct discovery *discovery, struct discovery_entry *entry,
+				       uint64_t key, uint16_t len, uint64_t now_ms, uint16_t slot)
 {
+	__atomic_store_n(&discovery->newest_ms, (uint32_t)now_ms, __ATOMIC_RELAXED);
 	memset(entry->answers, 0, sizeof(entry->answers));
 	__atomic_store_n(&entry->key, key, __ATOMIC_RELAXED);
 	entry->started_ms = (uint32_t)now_ms;
@@ -80,7 +81,7 @@ enum discovery_step discovery_ask(struct discovery *discovery, uint64_t key, uin
 		return DISCOVERY_REFUSED;
 	if (entry_is_free(entry, key, now_ms)) {
 		if (may_start)
-			step = entry_start(entry, key, len, now_ms, *slot);
+			step = entry_start(discovery, entry, key, len, now_ms, *slot);
 	} else if (entry->key == key) {
 		step = entry_go_on(entry, len, now_ms, slot);
 	}

@@ -188,7 +188,8 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 	copy->len = packet->len;
 	copy->kind = packet->kind;
 	copy->slot = slot;
-	(void)parse_udp(&cursor, &view); /* what has been parsed once */
+	if (parse_udp(&cursor, &view) != PARSE_OK) /* never: what has been parsed once */
+		return;
 	target = table_target(ctx->route.table, slot, udp_view_family(&view));
 	if (!target->present)
 		return;
@@ -203,7 +204,7 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 }
 
 /* To all backends but the one that gets the datagram itself. */
-COLD void copies_make(struct forward_ctx *ctx, const struct packet *packet,
+RARE void copies_make(struct forward_ctx *ctx, const struct packet *packet,
 		      const struct route *route)
 {
 	const struct service *service = &ctx->route.table->services[route->service_slot];

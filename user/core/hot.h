@@ -5,7 +5,11 @@
 #ifndef RINGWAY_CORE_HOT_H
 #define RINGWAY_CORE_HOT_H
 
+/* Of every datagram, or of most. */
 #define HOT_INLINE static inline __attribute__((always_inline))
-#define COLD	   static __attribute__((noinline, cold))
+
+/* Of few, so that its registers are not saved for all; not `cold`, as who floods us can
+ * make it run for each of his. */
+#define RARE static __attribute__((noinline))
 
 #endif

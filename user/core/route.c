@@ -230,15 +230,15 @@ bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struc
 
 	route_clear(route, view, service_slot, -1);
 	quic_begin(route, service->is_quic);
-	if (route->is_quic) {
+	if (route->is_quic && remembers(ctx)) {
 		route->cid_len = cid_len_of(ctx, route);
 		route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
-		if (service->quic_lb) {
-			*query = (struct quic_lb_query){ .lb = service->quic_lb,
-							 .cid = route->quic.dcid,
-							 .len = route->quic.dcid_len };
-			return true;
-		}
+	}
+	if (route->is_quic && service->quic_lb) {
+		*query = (struct quic_lb_query){ .lb = service->quic_lb,
+						 .cid = route->quic.dcid,
+						 .len = route->quic.dcid_len };
+		return true;
 	}
 	memory_begin(ctx, route);
 	return false;
@@ -282,7 +282,7 @@ HOT_INLINE void entry_touch(const struct route_ctx *ctx, const struct affinity_e
 		affinity_touch(entry, is_proof, ctx->now_ticks);
 }
 
-COLD bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
+RARE bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
 			uint16_t slot)
 {
 	return !ctx->is_dry && affinity_replace(entry, slot, ctx->now_ticks);
@@ -336,7 +336,7 @@ static void cid_learn(const struct route_ctx *ctx, const struct route *route, ui
 /* --- a client's datagram ---------------------------------------------------- */
 
 /* The connection is known, but not its backend: drop, or treat it as new. */
-COLD int gone_decide(const struct route_ctx *ctx, struct route *route)
+RARE int gone_decide(const struct route_ctx *ctx, struct route *route)
 {
 	if (service_of(ctx, route)->drops_gone)
 		return DROP_BACKEND_GONE;
@@ -366,10 +366,8 @@ static void tuple_keep(const struct route_ctx *ctx, const struct route *route)
 }
 
 /* Other lengths that this service's servers use, then what clients have taught. */
-static __attribute__((noinline)) bool cid_find_otherwise(const struct route_ctx *ctx,
-							 const struct route *route,
-							 struct affinity_entry *ret_entry,
-							 bool *ret_is_proof)
+RARE bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *route,
+			     struct affinity_entry *ret_entry, bool *ret_is_proof)
 {
 	const struct service *service = service_of(ctx, route);
 	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
@@ -395,11 +393,15 @@ HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
 			 struct affinity_entry *ret_entry, bool *ret_is_proof)
 {
 	bool is_nat = service_of(ctx, route)->is_nat;
+	struct affinity_entry other; /* so that *ret_entry may stay in registers */
 
 	*ret_is_proof = is_nat;
 	if (cid_find_key(ctx, route, route->cid_key, ret_entry))
 		return true;
-	return is_nat && cid_find_otherwise(ctx, route, ret_entry, ret_is_proof);
+	if (!is_nat || !cid_find_otherwise(ctx, route, &other, ret_is_proof))
+		return false;
+	*ret_entry = other;
+	return true;
 }
 
 /* (2) */
@@ -501,7 +503,7 @@ static bool copies_take(const struct route_ctx *ctx, const struct route *route)
 			   copies > DISCOVERY_COPIES_MAX ? DISCOVERY_COPIES_MAX : copies);
 }
 
-COLD void discovery_decide(const struct route_ctx *ctx, struct route *route)
+RARE void discovery_decide(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
@@ -523,7 +525,7 @@ COLD void discovery_decide(const struct route_ctx *ctx, struct route *route)
 }
 
 /* The backend that now gets a connection which had another. */
-COLD void gone_learn(const struct route_ctx *ctx, const struct route *route)
+RARE void gone_learn(const struct route_ctx *ctx, const struct route *route)
 {
 	struct affinity_entry entry;
 	bool is_proof;
@@ -586,10 +588,9 @@ void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct u
 }
 
 /* An entry that another backend has not used lately goes to who answers now. */
-COLD void entry_take_over(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			  uint16_t slot)
+RARE void entry_take_over(const struct route_ctx *ctx, struct affinity_entry entry, uint16_t slot)
 {
-	if (entry->age_ticks > ROUTE_OWNER_TICKS && entry_replace(ctx, entry, slot))
+	if (entry.age_ticks > ROUTE_OWNER_TICKS && entry_replace(ctx, &entry, slot))
 		count(ctx, ROUTE_COUNT_REPLACED, 1);
 }
 
@@ -605,13 +606,13 @@ static void server_cid_learn(const struct route_ctx *ctx, const struct route *ro
 	} else if (entry.slot == slot) {
 		entry_touch(ctx, &entry, false);
 	} else {
-		entry_take_over(ctx, &entry, slot);
+		entry_take_over(ctx, entry, slot);
 	}
 }
 
 /* may_replace: a short header says little about who owns the 4-tuple. */
-static void tuple_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
-			bool may_replace)
+HOT_INLINE void tuple_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
+			    bool may_replace)
 {
 	struct affinity_entry tuple;
 
@@ -620,11 +621,11 @@ static void tuple_learn(const struct route_ctx *ctx, const struct route *route, 
 	else if (tuple.slot == slot)
 		entry_touch(ctx, &tuple, false);
 	else if (may_replace || !slot_lives(ctx, route, tuple.slot))
-		entry_take_over(ctx, &tuple, slot);
+		entry_take_over(ctx, tuple, slot);
 }
 
 /* The backend has shown that it owns the connection: its 4-tuple is its own. */
-COLD void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+RARE void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	struct affinity_entry tuple;
 
@@ -639,7 +640,7 @@ COLD void owner_learn(const struct route_ctx *ctx, const struct route *route, ui
 		(void)affinity_replace(&tuple, slot, ctx->now_ticks);
 }
 
-static int short_answer_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+RARE int sought_answer_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	const uint8_t *answer = (const uint8_t *)(route->view->udp + 1);
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
@@ -657,11 +658,13 @@ int route_back_end(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
 
+	bool is_short = route->is_quic && route->quic.type == QUIC_SHORT;
+
 	route->step = ROUTE_STEP_END;
-	if (route->is_quic && route->quic.type == QUIC_SHORT)
-		return short_answer_learn(ctx, route, slot);
+	if (is_short && discovery_is_open(&ctx->router->discovery, ctx->now_ms))
+		return sought_answer_learn(ctx, route, slot);
 	if (route->has_cid)
 		server_cid_learn(ctx, route, slot);
-	tuple_learn(ctx, route, slot, true);
+	tuple_learn(ctx, route, slot, !is_short);
 	return FORWARD;
 }

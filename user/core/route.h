@@ -103,7 +103,7 @@ struct route_ctx {
 	struct router *router;
 	struct router_worker *worker;
 	uint64_t now_ms;
-	uint16_t now_ticks; /* affinity_ticks(now_ms) */
+	uint16_t now_ticks; /* affinity_ticks(now_ms); forward_burst() sets it */
 	bool is_dry;	    /* only tell: nothing is learned, kept or asked */
 };
 
