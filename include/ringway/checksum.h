@@ -9,10 +9,11 @@
 
 #include "ringway/parse.h"
 
+/* The halves added to each other, crosswise: the carry of the lower ones is what the
+ * upper ones lack. */
 PARSE_INLINE __u16 checksum_fold(__u32 sum)
 {
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (sum & 0xffff) + (sum >> 16);
+	return (sum + (sum << 16 | sum >> 16)) >> 16;
 }
 
 /* Sum of len bytes (even, at most 64 KiB) on a 2-byte boundary. */
@@ -56,8 +57,7 @@ PARSE_INLINE __u64 checksum_quads(const void *bytes, __u32 len)
 
 PARSE_INLINE __u16 checksum_fold_wide(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	return checksum_fold((__u32)((sum & 0xffff) + (sum >> 16)));
+	return checksum_fold((sum + (sum << 32 | sum >> 32)) >> 32);
 }
 
 /* The folded sum of the pseudo-header: addresses, protocol, UDP length (RFC 768,

@@ -53,15 +53,15 @@ static inline enum quic_type quic_long_type(__u8 first, __u32 version)
  * datagram and a long header that is cut off; *ret_header is then untouched. */
 static inline int quic_parse(const __u8 *datagram, __u32 len, struct quic_header *ret_header)
 {
-	struct quic_header header = { .type = QUIC_SHORT };
 	__u32 dcid_end, scid_end;
 
 	if (len < 1)
 		return -1;
 	if (!(datagram[0] & 0x80)) {
-		header.dcid = datagram + 1;
-		header.dcid_len = len - 1 < 0xffff ? len - 1 : 0xffff;
-		*ret_header = header;
+		*ret_header =
+			(struct quic_header){ .type = QUIC_SHORT,
+					      .dcid = datagram + 1,
+					      .dcid_len = len - 1 < 0xffff ? len - 1 : 0xffff };
 		return 0;
 	}
 	if (len < 7)
@@ -73,14 +73,13 @@ static inline int quic_parse(const __u8 *datagram, __u32 len, struct quic_header
 	if (len < scid_end)
 		return -1;
 
-	header.version = (__u32)datagram[1] << 24 | (__u32)datagram[2] << 16 |
-			 (__u32)datagram[3] << 8 | datagram[4];
-	header.type = quic_long_type(datagram[0], header.version);
-	header.dcid = datagram + 6;
-	header.dcid_len = datagram[5];
-	header.scid = datagram + dcid_end + 1;
-	header.scid_len = datagram[dcid_end];
-	*ret_header = header;
+	ret_header->version = (__u32)datagram[1] << 24 | (__u32)datagram[2] << 16 |
+			      (__u32)datagram[3] << 8 | datagram[4];
+	ret_header->type = quic_long_type(datagram[0], ret_header->version);
+	ret_header->dcid = datagram + 6;
+	ret_header->dcid_len = datagram[5];
+	ret_header->scid = datagram + dcid_end + 1;
+	ret_header->scid_len = datagram[dcid_end];
 	return 0;
 }
 

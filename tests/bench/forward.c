@@ -26,13 +26,47 @@
 #define HUGE_PAGE_SIZE (2 << 20)
 #define CID_LEN	       8
 
-static struct {
-	uint64_t connections, backends, services, passes;
-	const char *known;
-	bool is_return, is_ipv6;
-} arguments = {
-	.connections = 1000000, .backends = 100, .services = 1, .passes = 200, .known = "nothing"
+#define DISTURBANCE_MAX_KIB 4096
+
+/* Long after the start, when no question of the start's is open. */
+#define NOW_MS 100000
+
+/* Connection IDs of QUIC-LB servers: connections share them, as each takes libcrypto
+ * microseconds to make. */
+#define LB_CID_COUNT 65536
+#define LB_ROTATION  1
+
+/* By what a connection is known. */
+enum known_by {
+	KNOWN_NOT,
+	KNOWN_TUPLE,
+	KNOWN_CID,
+	KNOWN_LB,
 };
+
+static const struct known {
+	const char *name;
+	enum known_by by;
+	bool is_quic, is_encrypted;
+} knowns[] = {
+	{ "nothing", KNOWN_NOT, true, false },	    { "tuple", KNOWN_TUPLE, false, false },
+	{ "quic-tuple", KNOWN_TUPLE, true, false }, { "cid", KNOWN_CID, true, false },
+	{ "quic-lb", KNOWN_LB, true, false },	    { "quic-lb-encrypted", KNOWN_LB, true, true },
+};
+
+static struct {
+	uint64_t connections, backends, services, passes, disturbance_kib;
+	const char *known_name;
+	bool is_return, is_ipv6;
+} arguments = { .connections = 1000000,
+		.backends = 100,
+		.services = 1,
+		.passes = 200,
+		.known_name = "nothing" };
+
+static const struct known *known;
+static struct quic_lb_config lb_configs[QUIC_LB_ROTATION_COUNT];
+static uint8_t lb_cids[LB_CID_COUNT][QUIC_CID_LEN_MAX];
 
 static const struct option_entry entries[] = {
 	{ 0, "connections", "COUNT", "default 1000000", .number = &arguments.connections,
@@ -43,8 +77,13 @@ static const struct option_entry entries[] = {
 	  .maximum = SERVICE_COUNT_MAX },
 	{ 0, "passes", "COUNT", "of 4096 datagrams; default 200", .number = &arguments.passes,
 	  .minimum = 1, .maximum = 1000000 },
-	{ 0, "known", "WHAT", "of connections: nothing (default), tuple (plain UDP), cid",
-	  .value = &arguments.known },
+	{ 0, "known", "WHAT",
+	  "of connections: nothing (default), tuple (plain UDP), quic-tuple, cid, quic-lb, "
+	  "quic-lb-encrypted",
+	  .value = &arguments.known_name },
+	{ 0, "disturb", "KIB",
+	  "memory read between two bursts, as the kernel does that sends; default 0",
+	  .number = &arguments.disturbance_kib, .minimum = 0, .maximum = DISTURBANCE_MAX_KIB },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
 	{ 0, "ipv6", NULL, "IPv6 instead of IPv4", .flag = &arguments.is_ipv6 },
 };
@@ -75,6 +114,43 @@ static struct table_endpoint endpoint(size_t service, size_t host, uint16_t port
 	return endpoint;
 }
 
+/* Connection c is of backend c % backend_count. */
+static struct quic_lb *lb_make(size_t backend_count, uint16_t first_slot)
+{
+	struct quic_lb_server *servers = calloc(backend_count, sizeof(*servers));
+	struct quic_lb *lb;
+
+	for (size_t b = 0; b < backend_count; b++)
+		servers[b] = (struct quic_lb_server){ .rotation = LB_ROTATION,
+						      .id = { (uint8_t)(b >> 8), (uint8_t)b },
+						      .slot = (uint16_t)(first_slot + b) };
+	if (quic_lb_build(lb_configs, servers, backend_count, &lb))
+		abort();
+	free(servers);
+	return lb;
+}
+
+static void lb_prepare(void)
+{
+	struct quic_lb_config *config = &lb_configs[LB_ROTATION];
+	uint64_t random = 1;
+
+	*config = (struct quic_lb_config){ .present = true,
+					   .has_key = known->is_encrypted,
+					   .server_id_len = 2,
+					   .nonce_len = CID_LEN - 3,
+					   .key = "forward_bench" };
+	for (size_t i = 0; i < LB_CID_COUNT; i++) {
+		size_t b = i % arguments.backends;
+		uint8_t id[2] = { (uint8_t)(b >> 8), (uint8_t)b };
+		uint64_t nonce = random_next(&random);
+
+		if (quic_lb_encode(config, LB_ROTATION, id, (uint8_t *)&nonce, 0, lb_cids[i]) !=
+		    CID_LEN)
+			abort();
+	}
+}
+
 static struct table *table_make(size_t service_count, size_t backend_count)
 {
 	struct table_service *services = calloc(service_count, sizeof(*services));
@@ -90,14 +166,15 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 	for (size_t s = 0; s < service_count; s++) {
 		struct table_backend *own = &backends[s * backend_count];
 
-		services[s] =
-			(struct table_service){ .slot = (uint16_t)s,
-						.endpoint = endpoint(s, 0, 443),
-						.is_quic = strcmp(arguments.known, "tuple") != 0,
-						.connection_id_len = CID_LEN,
-						.idle_ticks = 100,
-						.backends = own,
-						.backend_count = backend_count };
+		services[s] = (struct table_service){ .slot = (uint16_t)s,
+						      .endpoint = endpoint(s, 0, 443),
+						      .is_quic = known->is_quic,
+						      .connection_id_len = CID_LEN,
+						      .idle_ticks = 100,
+						      .backends = own,
+						      .backend_count = backend_count };
+		if (known->by == KNOWN_LB)
+			services[s].quic_lb = lb_make(backend_count, (uint16_t)(s * backend_count));
 		for (size_t b = 0; b < backend_count; b++)
 			own[b] = (struct table_backend){
 				.slot = (uint16_t)(s * backend_count + b),
@@ -130,7 +207,10 @@ static struct packet frame_make(uint8_t *chunk, uint64_t connection, size_t serv
 	uint8_t *client = arguments.is_return ? d.dst : d.src;
 	uint8_t *server = arguments.is_return ? d.src : d.dst;
 
-	memcpy(payload + 1, &connection, CID_LEN);
+	if (known->by == KNOWN_LB)
+		memcpy(payload + 1, lb_cids[connection % LB_CID_COUNT], CID_LEN);
+	else
+		memcpy(payload + 1, &connection, CID_LEN);
 	d.payload_len = sizeof(payload);
 	if (arguments.is_return)
 		host = 1 + connection % backend_count;
@@ -150,15 +230,11 @@ static struct packet frame_make(uint8_t *chunk, uint64_t connection, size_t serv
 	return packet;
 }
 
-static bool is_known(const char *by)
-{
-	return strcmp(arguments.known, by) == 0;
-}
-
 static void connection_insert(struct router *router, uint64_t connection, size_t service_count,
 			      size_t backend_count)
 {
 	struct affinity_stats affinity_stats = { 0 };
+	bool is_tuple = known->by == KNOWN_TUPLE;
 	uint8_t chunk[CHUNK_SIZE];
 	struct packet packet = frame_make(chunk, connection, service_count, backend_count);
 	struct cursor cursor = { packet.data, packet.data + packet.len };
@@ -168,11 +244,11 @@ static void connection_insert(struct router *router, uint64_t connection, size_t
 
 	if (parse_udp(&cursor, &view) != PARSE_OK)
 		abort();
-	key = is_known("tuple") ? key_tuple(&view, &router->secret) | 1
-				: key_cid(packet.slot, KEY_CID_OF_SERVER,
-					  (uint8_t *)(view.udp + 1) + 1, CID_LEN, &router->secret);
-	(void)affinity_insert(is_known("tuple") ? &router->tuples : &router->cids, key, slot, true,
-			      0, 100, &affinity_stats);
+	key = is_tuple ? key_tuple(&view, &router->secret) | 1
+		       : key_cid(packet.slot, KEY_CID_OF_SERVER, (uint8_t *)(view.udp + 1) + 1,
+				 CID_LEN, &router->secret);
+	(void)affinity_insert(is_tuple ? &router->tuples : &router->cids, key, slot, true,
+			      affinity_ticks(NOW_MS), 100, &affinity_stats);
 }
 
 /* Every connection into the table that is to decide, on some backend. */
@@ -182,13 +258,30 @@ static struct router *router_make(size_t service_count, size_t backend_count)
 	bool is_return = arguments.is_return;
 	struct router *router;
 
-	if (router_new(is_known("nothing") ? 0 : count, &router))
+	if (router_new(known->by == KNOWN_NOT ? 0 : count, &router))
 		exit(EXIT_FAILURE);
 	arguments.is_return = false; /* entries are of the clients' datagrams */
-	for (uint64_t i = 0; !is_known("nothing") && i < count; i++)
+	for (uint64_t i = 0; known->by != KNOWN_NOT && known->by != KNOWN_LB && i < count; i++)
 		connection_insert(router, i, service_count, backend_count);
 	arguments.is_return = is_return;
 	return router;
+}
+
+/* What lies in the caches goes, up to some of the second level. */
+static void caches_disturb(void)
+{
+	static volatile uint8_t memory[DISTURBANCE_MAX_KIB << 10];
+
+	for (size_t i = 0; i < arguments.disturbance_kib << 10; i += 64)
+		(void)memory[i];
+}
+
+static const struct known *known_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(knowns) / sizeof(knowns[0]); i++)
+		if (strcmp(knowns[i].name, name) == 0)
+			return &knowns[i];
+	return NULL;
 }
 
 static int compare(const void *a, const void *b)
@@ -207,7 +300,7 @@ static void report(double *runs, size_t count)
 		subject, sizeof(subject),
 		"forward_burst %s %s, known %s, %" PRIu64 " connections, %" PRIu64 " x %" PRIu64,
 		arguments.is_ipv6 ? "IPv6" : "IPv4", arguments.is_return ? "return" : "service",
-		arguments.known, arguments.connections, arguments.services, arguments.backends);
+		known->name, arguments.connections, arguments.services, arguments.backends);
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(values, json_real(runs[i]));
 	qsort(runs, count, sizeof(*runs), compare);
@@ -221,50 +314,65 @@ static void report(double *runs, size_t count)
 	json_decref(row);
 }
 
+/* Time a datagram, in ns. */
+static double pass_run(struct forward_ctx *ctx, uint8_t *chunks, uint64_t *random)
+{
+	static struct packet pool[POOL_COUNT];
+	uint64_t spent_ns = 0;
+
+	for (size_t i = 0; i < POOL_COUNT; i++)
+		pool[i] = frame_make(chunks + i * CHUNK_SIZE,
+				     random_next(random) % arguments.connections,
+				     arguments.services, arguments.backends);
+	for (size_t i = 0; i < POOL_COUNT; i += BURST_MAX) {
+		uint64_t start_ns;
+
+		caches_disturb();
+		start_ns = clock_ns();
+		(void)forward_burst(ctx, pool + i, BURST_MAX);
+		spent_ns += clock_ns() - start_ns;
+	}
+	return (double)spent_ns / POOL_COUNT;
+}
+
 int main(int argc, char **argv)
 {
 	static struct forward_stats stats;
-	static struct packet pool[POOL_COUNT];
 	uint8_t *chunks = aligned_alloc(HUGE_PAGE_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
 	int operands, status = options_parse(&options, argc, argv, &operands);
 	static struct router_worker worker;
-	struct forward_ctx ctx = { .stats = &stats, .route.worker = &worker };
+	struct forward_ctx ctx = { .stats = &stats,
+				   .route.worker = &worker,
+				   .route.now_ms = NOW_MS };
 	size_t service_count, backend_count, passes;
 	uint64_t random = 1;
 	double *runs;
 
 	if (status >= 0)
 		return status;
+	known = known_find(arguments.known_name);
+	if (!known)
+		return options_misuse(argv, "--known takes one of the names that --help has");
+	if (known->by == KNOWN_LB)
+		lb_prepare();
 	service_count = arguments.services;
 	backend_count = arguments.backends;
 	passes = arguments.passes;
 	runs = calloc(passes, sizeof(*runs));
 	ctx.route.table = table_make(service_count, backend_count);
 	ctx.route.router = router_make(service_count, backend_count);
-	router_worker_init(&worker, NULL, 0);
+	router_worker_init(&worker, quic_lb_scratch_new(), NOW_MS);
 	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
 	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
-	for (size_t pass = 0; pass < passes; pass++) {
-		uint64_t spent_ns = 0;
-
-		for (size_t i = 0; i < POOL_COUNT; i++)
-			pool[i] = frame_make(chunks + i * CHUNK_SIZE,
-					     random_next(&random) % arguments.connections,
-					     service_count, backend_count);
-		for (size_t i = 0; i < POOL_COUNT; i += BURST_MAX) {
-			uint64_t start_ns = clock_ns();
-
-			(void)forward_burst(&ctx, pool + i, BURST_MAX);
-			spent_ns += clock_ns() - start_ns;
-		}
-		runs[pass] = (double)spent_ns / POOL_COUNT;
-	}
+	for (size_t pass = 0; pass < passes; pass++)
+		runs[pass] = pass_run(&ctx, chunks, &random);
 	if (stats.forwarded != passes * POOL_COUNT) {
 		(void)fprintf(stderr,
 			      "forward: datagrams were dropped: the figures mean nothing\n");
 		return EXIT_FAILURE;
 	}
 	report(runs, passes);
+	quic_lb_scratch_free(worker.quic_lb);
 	table_free((struct table *)ctx.route.table);
 	router_free(ctx.route.router);
 	free(chunks);

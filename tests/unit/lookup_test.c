@@ -105,12 +105,12 @@ static void remember_cid(const uint8_t *cid, uint16_t slot)
 /* The client 198.51.100.7:5000. */
 static void remember_tuple(uint16_t slot)
 {
-	static const uint8_t tuple[KEY_TUPLE_LEN_IPV4] = { 198, 51, 100,  7,	192,  0,
-							   2,	1,  0x13, 0x88, 0x01, 0xbb };
+	struct wire_ipv4 ip = { .src = { 198, 51, 100, 7 }, .dst = { 192, 0, 2, 1 } };
+	struct wire_udp udp = { .src_be = wire_be16(5000), .dst_be = wire_be16(443) };
+	const struct udp_view view = { .ipv4 = &ip, .udp = &udp, .ip_version = 4 };
 	struct affinity_stats stats = { 0 };
 
-	assert_true(affinity_insert(&router->tuples,
-				    hash_bytes(tuple, sizeof(tuple), &router->secret) | 1, slot,
+	assert_true(affinity_insert(&router->tuples, key_tuple(&view, &router->secret) | 1, slot,
 				    true, affinity_ticks(NOW_MS), 100, &stats));
 }
 

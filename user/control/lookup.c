@@ -118,17 +118,22 @@ void lookup_decide(struct lookup *lookup, const struct table *table, struct rout
 				       .router = router,
 				       .worker = &lookup->worker,
 				       .now_ms = now_ms,
+				       .now_ticks = affinity_ticks(now_ms),
 				       .is_dry = true };
-	struct quic_lb_query lb = { .slot = QUIC_LB_UNROUTABLE };
+	struct quic_lb_query lb;
 	struct udp_view view;
 	struct route route;
-	int drop;
+	int drop = -1;
 
 	frame_build(lookup, query, &view);
-	route_begin(&ctx, query->service_slot, &view, &route, &lb);
-	if (lb.lb)
+	if (route_begin(&ctx, query->service_slot, &view, &route, &lb)) {
 		quic_lb_decode(lookup->worker.quic_lb, &lb, 1);
-	drop = route_find(&ctx, &route, lb.lb ? lb.slot : QUIC_LB_UNROUTABLE);
+		route_named(&ctx, &route, lb.slot);
+	}
+	if (route.step == ROUTE_STEP_FIND)
+		drop = route_find(&ctx, &route);
+	if (drop < 0 && route_is_unsettled(&route))
+		drop = route_settle(&ctx, &route);
 	if (drop < 0 && route_end(&ctx, &route) < 0)
 		drop = DROP_NO_BACKEND;
 	if (drop < 0 &&

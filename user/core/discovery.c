@@ -137,8 +137,10 @@ bool discovery_start(struct discovery *discovery, uint64_t key, uint16_t prefix,
 		ways_forget(set, key);
 		way = way_claim(set, prefix, now_ms);
 	}
-	if (way >= 0)
+	if (way >= 0) {
+		__atomic_store_n(&discovery->newest_ms, (uint32_t)now_ms, __ATOMIC_RELAXED);
 		way_fill(set, way, key, prefix, now_ms, &question);
+	}
 	set_release(set);
 	return way >= 0;
 }

@@ -67,6 +67,7 @@ struct discovery_set {
 _Static_assert(offsetof(struct discovery_set, questions) <= 64, "keys and times are one line");
 
 struct discovery {
+	uint32_t newest_ms; /* atomic: when a question was last begun */
 	struct discovery_set sets[DISCOVERY_SET_COUNT];
 };
 
@@ -91,6 +92,16 @@ enum discovery_verdict {
 	DISCOVERY_OWNER,      /* this backend owns the connection: let it through, learn */
 	DISCOVERY_UNCLEAR,    /* drop the answer */
 };
+
+/* May a question be open, or its late answers come? False costs one line that all
+ * answers share, while an entry of their own would seldom be in a cache. Signed, as
+ * another worker's clock may be ahead. Hot. */
+static inline bool discovery_is_open(const struct discovery *discovery, uint64_t now_ms)
+{
+	uint32_t newest_ms = __atomic_load_n(&discovery->newest_ms, __ATOMIC_RELAXED);
+
+	return (int32_t)((uint32_t)now_ms - newest_ms) < DISCOVERY_PAUSE_MS;
+}
 
 /* A short-header answer of len >= 1 bytes from the backend in slot. */
 enum discovery_verdict discovery_answer(struct discovery *discovery, uint64_t key, uint16_t slot,

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "counter.h"
+#include "hot.h"
 #include "nat.h"
 
 #define KEEP (-1)
@@ -33,7 +34,8 @@ static bool metadata_holds(const struct table *table, const struct packet *packe
 	       table_target(table, packet->slot, udp_view_family(view))->present;
 }
 
-static int packet_parse(const struct forward_ctx *ctx, struct packet *packet, struct udp_view *view)
+HOT_INLINE int packet_parse(const struct forward_ctx *ctx, struct packet *packet,
+			    struct udp_view *view)
 {
 	struct cursor cursor = { packet->data, packet->data + packet->len };
 	const struct table *table = ctx->route.table;
@@ -48,69 +50,76 @@ static int packet_parse(const struct forward_ctx *ctx, struct packet *packet, st
 	return KEEP;
 }
 
+/* Connection IDs that may name servers, and whose they are. */
+struct questions {
+	struct quic_lb_query queries[BURST_MAX];
+	uint8_t flights[BURST_MAX];
+	size_t count;
+};
+
 /* Stage 1: headers, and asking for the memory that decides. */
 static void flights_begin(const struct forward_ctx *ctx, struct packet *packets, size_t count,
-			  struct flight *flights, struct quic_lb_query *queries)
+			  struct flight *flights, struct questions *questions)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct flight *flight = &flights[i];
+		struct route *route = &flight->route;
 
-		queries[i].lb = NULL;
-		flight->route.view = NULL; /* no decision yet */
+		route->view = NULL; /* no decision yet */
+		route->step = ROUTE_STEP_END;
 		flight->verdict = packet_parse(ctx, &packets[i], &flight->view);
 		if (flight->verdict != KEEP)
 			continue;
-		if (packets[i].kind == FRAME_SERVICE) {
-			route_begin(&ctx->route, packets[i].slot, &flight->view, &flight->route,
-				    &queries[i]);
-			counter_add(&ctx->stats->new_connections,
-				    flight->route.quic.type == QUIC_INITIAL);
-		} else {
-			route_back_begin(&ctx->route, packets[i].slot, &flight->view,
-					 &flight->route);
+		if (packets[i].kind == FRAME_RETURN) {
+			route_back_begin(&ctx->route, packets[i].slot, &flight->view, route);
+			continue;
 		}
+		if (route_begin(&ctx->route, packets[i].slot, &flight->view, route,
+				&questions->queries[questions->count]))
+			questions->flights[questions->count++] = (uint8_t)i;
+		if (route->quic.type == QUIC_INITIAL)
+			counter_add(&ctx->stats->new_connections, 1);
 	}
 }
 
 /* Between the stages: the Connection IDs that name servers, all at once. */
-static void queries_answer(const struct forward_ctx *ctx, struct quic_lb_query *queries,
-			   size_t count, int32_t *slots)
+static void questions_answer(const struct forward_ctx *ctx, struct questions *questions,
+			     struct flight *flights)
 {
-	uint8_t owners[BURST_MAX];
-	size_t asked = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		slots[i] = QUIC_LB_UNROUTABLE;
-		if (!queries[i].lb)
-			continue;
-		owners[asked] = (uint8_t)i;
-		queries[asked++] = queries[i];
-	}
-	if (!asked)
+	if (!questions->count)
 		return;
-	quic_lb_decode(ctx->route.worker->quic_lb, queries, asked);
-	for (size_t i = 0; i < asked; i++)
-		slots[owners[i]] = queries[i].slot;
+	quic_lb_decode(ctx->route.worker->quic_lb, questions->queries, questions->count);
+	for (size_t i = 0; i < questions->count; i++)
+		route_named(&ctx->route, &flights[questions->flights[i]].route,
+			    questions->queries[i].slot);
 }
 
-/* Stage 2: what is known of the connection. */
-static void flights_find(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
-			 struct flight *flights, const int32_t *lb_slots)
+/* Stage 2: what is known of the connection by its Connection ID; what an answer
+ * teaches. */
+static void flights_find(const struct forward_ctx *ctx, size_t count, struct flight *flights)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct flight *flight = &flights[i];
 
-		if (flight->verdict != KEEP)
-			continue;
-		if (packets[i].kind == FRAME_SERVICE)
-			flight->verdict = route_find(&ctx->route, &flight->route, lb_slots[i]);
-		else
-			flight->verdict =
-				route_back_end(&ctx->route, packets[i].slot, &flight->route);
+		if (flight->route.step == ROUTE_STEP_FIND)
+			flight->verdict = route_find(&ctx->route, &flight->route);
+		else if (flight->route.step == ROUTE_STEP_LEARN)
+			flight->verdict = route_back_end(&ctx->route, &flight->route);
 	}
 }
 
-/* Stage 3: the backend, and asking for what rewriting needs of it. */
+/* Stage 3: the 4-tuple, for those that are still undecided. */
+static void flights_settle(const struct forward_ctx *ctx, size_t count, struct flight *flights)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct flight *flight = &flights[i];
+
+		if (route_is_unsettled(&flight->route) && flight->verdict == KEEP)
+			flight->verdict = route_settle(&ctx->route, &flight->route);
+	}
+}
+
+/* Stage 4: the backend, and asking for what rewriting needs of it. */
 static void flights_decide(const struct forward_ctx *ctx, struct packet *packets, size_t count,
 			   struct flight *flights)
 {
@@ -140,8 +149,8 @@ static void traffic_add(struct traffic *traffic, uint64_t bytes)
 	counter_add(&traffic->bytes, bytes);
 }
 
-static int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
-			  const struct udp_view *view, const struct target *target)
+HOT_INLINE int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
+			      const struct udp_view *view, const struct target *target)
 {
 	struct backend_traffic *traffic = &ctx->stats->backends[packet->slot];
 	const struct table *table = ctx->route.table;
@@ -179,7 +188,8 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 	copy->len = packet->len;
 	copy->kind = packet->kind;
 	copy->slot = slot;
-	(void)parse_udp(&cursor, &view); /* what has been parsed once */
+	if (parse_udp(&cursor, &view) != PARSE_OK) /* never: what has been parsed once */
+		return;
 	target = table_target(ctx->route.table, slot, udp_view_family(&view));
 	if (!target->present)
 		return;
@@ -194,8 +204,8 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 }
 
 /* To all backends but the one that gets the datagram itself. */
-static void copies_make(struct forward_ctx *ctx, const struct packet *packet,
-			const struct route *route)
+RARE void copies_make(struct forward_ctx *ctx, const struct packet *packet,
+		      const struct route *route)
 {
 	const struct service *service = &ctx->route.table->services[route->service_slot];
 
@@ -217,7 +227,7 @@ static void packet_keep(struct packet *packets, size_t kept, size_t i)
 	packets[kept] = packet;
 }
 
-/* Stage 4: the packets as they leave. */
+/* Stage 5: the packets as they leave. */
 static size_t flights_end(struct forward_ctx *ctx, struct packet *packets, size_t count,
 			  struct flight *flights)
 {
@@ -252,15 +262,17 @@ static void flights_trace(const struct forward_ctx *ctx, const struct packet *pa
 size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count)
 {
 	struct flight flights[BURST_MAX];
-	struct quic_lb_query queries[BURST_MAX];
-	int32_t lb_slots[BURST_MAX];
+	struct questions questions;
 
 	assert(count <= BURST_MAX);
 	ctx->copy_count = 0;
+	ctx->route.now_ticks = affinity_ticks(ctx->route.now_ms);
+	questions.count = 0;
 	headers_prefetch(packets, count);
-	flights_begin(ctx, packets, count, flights, queries);
-	queries_answer(ctx, queries, count, lb_slots);
-	flights_find(ctx, packets, count, flights, lb_slots);
+	flights_begin(ctx, packets, count, flights, &questions);
+	questions_answer(ctx, &questions, flights);
+	flights_find(ctx, count, flights);
+	flights_settle(ctx, count, flights);
 	flights_decide(ctx, packets, count, flights);
 	if (ctx->trace)
 		flights_trace(ctx, packets, count, flights);

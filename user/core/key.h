@@ -4,40 +4,46 @@
 #define RINGWAY_CORE_KEY_H
 
 #include "hash.h"
+#include "hot.h"
 #include "table.h"
 
-/* Both headers have addresses and ports side by side, so the 4-tuple of a client's
- * datagram is hashed where it lies: client, service, client port, service port. */
-#define KEY_TUPLE_LEN_IPV4 12
-#define KEY_TUPLE_LEN_IPV6 36
-_Static_assert(offsetof(struct wire_ipv4, src) + 8 == sizeof(struct wire_ipv4), "ports follow");
-_Static_assert(offsetof(struct wire_ipv6, src) + 32 == sizeof(struct wire_ipv6), "ports follow");
-
-static inline uint64_t key_tuple(const struct udp_view *view, const struct hash_secret *secret)
+/* Words for what was bytes: client's and service's addresses and ports, as they lie
+ * in the headers of a datagram from the client. */
+HOT_INLINE uint64_t key_tuple_ipv4(uint32_t client, uint32_t service, uint32_t ports,
+				   const struct hash_secret *secret)
 {
+	return hash_pair((uint64_t)service << 32 | client, ports, 0, secret);
+}
+
+HOT_INLINE uint64_t key_tuple_ipv6(const uint8_t client[16], const uint8_t service[16],
+				   uint32_t ports, const struct hash_secret *secret)
+{
+	uint64_t a = hash_half(hash_load8(client), hash_load8(client + 8), &secret->words[4]);
+	uint64_t b = hash_half(hash_load8(service), hash_load8(service + 8), &secret->words[6]);
+
+	return hash_pair(a ^ b, ports, 0, secret);
+}
+
+HOT_INLINE uint64_t key_tuple(const struct udp_view *view, const struct hash_secret *secret)
+{
+	uint32_t ports = hash_load4(&view->udp->src_be);
+
 	if (view->ip_version == 4)
-		return hash_bytes(view->ipv4->src, KEY_TUPLE_LEN_IPV4, secret);
-	return hash_bytes(view->ipv6->src, KEY_TUPLE_LEN_IPV6, secret);
+		return key_tuple_ipv4(hash_load4(view->ipv4->src), hash_load4(view->ipv4->dst),
+				      ports, secret);
+	return key_tuple_ipv6(view->ipv6->src, view->ipv6->dst, ports, secret);
 }
 
 /* The same for a backend's answer: as if the client had sent it to the service. */
-static inline uint64_t key_tuple_back(const struct udp_view *view, const struct target *target,
-				      const struct hash_secret *secret)
+HOT_INLINE uint64_t key_tuple_back(const struct udp_view *view, const struct target *target,
+				   const struct hash_secret *secret)
 {
-	uint8_t bytes[KEY_TUPLE_LEN_IPV6];
+	uint32_t ports = (uint32_t)target->service_port_be << 16 | view->udp->dst_be;
 
-	if (view->ip_version == 4) {
-		memcpy(bytes, view->ipv4->dst, 4);
-		memcpy(bytes + 4, target->service_addr + 12, 4);
-		memcpy(bytes + 8, &view->udp->dst_be, 2);
-		memcpy(bytes + 10, &target->service_port_be, 2);
-		return hash_bytes(bytes, KEY_TUPLE_LEN_IPV4, secret);
-	}
-	memcpy(bytes, view->ipv6->dst, 16);
-	memcpy(bytes + 16, target->service_addr, 16);
-	memcpy(bytes + 32, &view->udp->dst_be, 2);
-	memcpy(bytes + 34, &target->service_port_be, 2);
-	return hash_bytes(bytes, KEY_TUPLE_LEN_IPV6, secret);
+	if (view->ip_version == 4)
+		return key_tuple_ipv4(hash_load4(view->ipv4->dst),
+				      hash_load4(target->service_addr + 12), ports, secret);
+	return key_tuple_ipv6(view->ipv6->dst, target->service_addr, ports, secret);
 }
 
 /* Who named the Connection ID: a backend, in an answer, or only a client. Kept
@@ -47,15 +53,21 @@ enum key_cid_origin {
 	KEY_CID_OF_CLIENT,
 };
 
-/* len: 1..QUIC_CID_LEN_MAX readable bytes of cid, hashed where they lie; whose they are
- * is mixed in afterwards. */
-static inline uint64_t key_cid(uint16_t service_slot, enum key_cid_origin origin,
-			       const uint8_t *cid, uint8_t len, const struct hash_secret *secret)
+/* len: 1..QUIC_CID_LEN_MAX readable bytes of cid. They are read as words that may
+ * overlap, and so differ by the length, too. Hot. */
+HOT_INLINE uint64_t key_cid(uint16_t service_slot, enum key_cid_origin origin, const uint8_t *cid,
+			    uint8_t len, const struct hash_secret *secret)
 {
-	uint64_t whose = (uint64_t)service_slot << 1 | origin;
-	uint64_t hash = hash_bytes(cid, len, secret) ^ whose * 0x9e3779b97f4a7c15ull;
+	uint64_t salt = (uint64_t)service_slot << 16 | (uint64_t)len << 8 | origin;
 
-	return (hash ^ hash >> 32) * 0xd6e8feb86659fd93ull;
+	if (len > 16)
+		return hash_pair(hash_half(hash_load8(cid), hash_load8(cid + 8), &secret->words[4]),
+				 hash_load4(cid + len - 4), salt, secret);
+	if (len >= 8)
+		return hash_pair(hash_load8(cid), hash_load8(cid + len - 8), salt, secret);
+	if (len >= 4)
+		return hash_pair(hash_load4(cid), hash_load4(cid + len - 4), salt, secret);
+	return hash_pair(cid[0] | (uint32_t)cid[len / 2] << 8, cid[len - 1], salt, secret);
 }
 
 #endif

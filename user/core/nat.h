@@ -10,6 +10,7 @@
 #define RINGWAY_CORE_NAT_H
 
 #include "drop.h"
+#include "hot.h"
 #include "ringway/checksum.h"
 #include "table.h"
 
@@ -28,8 +29,8 @@ struct nat_change {
 	uint16_t delta_addr, delta;
 };
 
-static inline struct nat_change nat_change_of(const struct target *target,
-					      enum nat_direction direction)
+HOT_INLINE struct nat_change nat_change_of(const struct target *target,
+					   enum nat_direction direction)
 {
 	if (direction == NAT_OUT)
 		return (struct nat_change){ target->backend_addr, target->backend_port_be,
@@ -40,7 +41,7 @@ static inline struct nat_change nat_change_of(const struct target *target,
 
 /* May this datagram be forwarded? The reason against it (enum drop_reason), or
  * -1. mtu: of the way out, in bytes. Writes nothing. Hot. */
-static inline int nat_check(const struct udp_view *view, enum table_mode mode, uint32_t mtu)
+HOT_INLINE int nat_check(const struct udp_view *view, enum table_mode mode, uint32_t mtu)
 {
 	uint8_t ttl = view->ip_version == 4 ? view->ipv4->ttl : view->ipv6->hop_limit;
 
@@ -71,8 +72,8 @@ static inline void nat_checksum_complete(const struct udp_view *view)
 		checksum_udp_nonzero(~checksum_fold_wide(nat_udp_sum(view) + pseudo));
 }
 
-static inline void nat_ip_rewrite(const struct udp_view *view, const struct nat_change *change,
-				  enum nat_direction direction)
+HOT_INLINE void nat_ip_rewrite(const struct udp_view *view, const struct nat_change *change,
+			       enum nat_direction direction)
 {
 	if (view->ip_version == 4) {
 		struct wire_ipv4 *ip = view->ipv4;
@@ -91,8 +92,8 @@ static inline void nat_ip_rewrite(const struct udp_view *view, const struct nat_
 
 /* Rewrite what nat_check() has let pass; the Ethernet header is not touched.
  * True if the checksum had to be completed over the whole datagram. Hot. */
-static inline bool nat_rewrite(const struct udp_view *view, const struct target *target,
-			       enum nat_direction direction)
+HOT_INLINE bool nat_rewrite(const struct udp_view *view, const struct target *target,
+			    enum nat_direction direction)
 {
 	const struct nat_change change = nat_change_of(target, direction);
 	struct wire_udp *udp = view->udp;

@@ -3,6 +3,7 @@
 
 #include "cid_length.h"
 #include "counter.h"
+#include "hot.h"
 #include "key.h"
 
 /* Bytes after a short header's Connection ID: RFC 9000 section 5.4.2 has packet
@@ -61,24 +62,25 @@ static void count(const struct route_ctx *ctx, enum route_counter counter, uint6
 	counter_add(&ctx->worker->counts[counter], amount);
 }
 
-static const struct service *service_of(const struct route_ctx *ctx, const struct route *route)
+HOT_INLINE const struct service *service_of(const struct route_ctx *ctx, const struct route *route)
 {
 	return &ctx->table->services[route->service_slot];
 }
 
-static bool remembers(const struct route_ctx *ctx)
+HOT_INLINE bool remembers(const struct route_ctx *ctx)
 {
 	return ctx->router->tuples.line_count;
 }
 
-static struct target *target_of(const struct route_ctx *ctx, const struct route *route, int slot)
+HOT_INLINE struct target *target_of(const struct route_ctx *ctx, const struct route *route,
+				    int slot)
 {
 	return table_target(ctx->table, (uint16_t)slot, udp_view_family(route->view));
 }
 
 /* A slot from the tables: may still be of a backend that was removed, or that has
  * moved to another service. */
-static bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+HOT_INLINE bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	const struct target *target;
 
@@ -88,14 +90,14 @@ static bool slot_lives(const struct route_ctx *ctx, const struct route *route, u
 	return target->present && target->service_slot == route->service_slot;
 }
 
-static bool opens_connection(const struct route *route)
+HOT_INLINE bool opens_connection(const struct route *route)
 {
 	return route->quic.type == QUIC_INITIAL || route->quic.type == QUIC_0RTT;
 }
 
 /* May wait for its owner: nothing that could open a connection. A cleared fixed bit
  * says nothing: clients that grease it do so all the time (RFC 9287). */
-static bool is_plain_short(const struct route *route)
+HOT_INLINE bool is_plain_short(const struct route *route)
 {
 	uint32_t rest = route->view->udp_len - sizeof(struct wire_udp) - 1;
 
@@ -105,15 +107,15 @@ static bool is_plain_short(const struct route *route)
 
 /* --- keys ------------------------------------------------------------------ */
 
-static uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
-			   enum key_cid_origin origin, uint8_t len)
+HOT_INLINE uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
+			       enum key_cid_origin origin, uint8_t len)
 {
 	return key_cid(route->service_slot, origin, route->quic.dcid, len, &ctx->router->secret);
 }
 
 /* A long header says how long its Connection ID is; for a short one it is known
  * of the service's servers. */
-static uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
+HOT_INLINE uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
 	uint8_t len = service->connection_id_len;
@@ -125,19 +127,23 @@ static uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route
 	return len <= route->quic.dcid_len ? len : 0;
 }
 
-static void cid_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void tuple_begin(const struct route_ctx *ctx, struct route *route)
 {
-	route->cid_len = cid_len_of(ctx, route);
-	route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
-	if (!route->has_cid || !remembers(ctx))
-		return;
+	route->tuple_key = key_tuple(route->view, &ctx->router->secret) | 1;
+	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
+	route->step = ROUTE_STEP_SETTLE;
+}
+
+HOT_INLINE void cid_begin(const struct route_ctx *ctx, struct route *route)
+{
 	route->cid_key = cid_key_of(
 		ctx, route, service_of(ctx, route)->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
 		route->cid_len);
 	affinity_prefetch(&ctx->router->cids, route->cid_key);
+	route->step = ROUTE_STEP_FIND;
 }
 
-static void quic_begin(struct route *route, bool is_quic)
+HOT_INLINE void quic_begin(struct route *route, bool is_quic)
 {
 	const uint8_t *payload = (const uint8_t *)(route->view->udp + 1);
 
@@ -146,7 +152,7 @@ static void quic_begin(struct route *route, bool is_quic)
 		!quic_parse(payload, route->view->udp_len - sizeof(struct wire_udp), &route->quic);
 }
 
-static void maglev_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
 	const struct maglev *maglev = service->maglev[udp_view_family(route->view)];
@@ -162,41 +168,95 @@ static void maglev_begin(const struct route_ctx *ctx, struct route *route)
 	__builtin_prefetch(route->entry);
 }
 
-void route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
+HOT_INLINE void decide(struct route *route, uint16_t slot, enum route_rule rule)
+{
+	route->slot = slot;
+	route->rule = rule;
+	route->step = ROUTE_STEP_END;
+}
+
+/* (5) or (4) */
+static void stranger_decide(const struct route_ctx *ctx, struct route *route)
+{
+	const struct service *service = service_of(ctx, route);
+
+	route->step = ROUTE_STEP_CHOOSE;
+	if (route->is_gone)
+		route->rule = ROUTE_GONE;
+	else if (!is_plain_short(route) || service->hash_connection_id)
+		route->rule = ROUTE_NEW;
+	else
+		route->rule =
+			service->discovers && remembers(ctx) ? ROUTE_DISCOVERY : ROUTE_UNKNOWN;
+	if (route->rule != ROUTE_DISCOVERY)
+		route->slot = -1;
+	if (route->slot < 0)
+		maglev_begin(ctx, route);
+}
+
+/* What decides unless the Connection ID names a server. */
+HOT_INLINE void memory_begin(const struct route_ctx *ctx, struct route *route)
+{
+	if (!remembers(ctx))
+		stranger_decide(ctx, route);
+	else if (route->has_cid)
+		cid_begin(ctx, route);
+	else
+		tuple_begin(ctx, route);
+}
+
+/* All that is not written later in any case. */
+HOT_INLINE void route_clear(struct route *route, const struct udp_view *view, uint16_t service_slot,
+			    int slot)
+{
+	route->view = view;
+	route->entry = NULL;
+	route->slot = slot;
+	route->rule = ROUTE_NEW;
+	route->service_slot = service_slot;
+	route->cid_len = 0;
+	route->is_quic = false;
+	route->has_cid = false;
+	route->is_gone = false;
+	route->is_proof = false;
+	route->asks_all = false;
+	route->quic.type = QUIC_SHORT;
+}
+
+bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
 		 struct route *route, struct quic_lb_query *query)
 {
 	const struct service *service = &ctx->table->services[service_slot];
 
-	*route = (struct route){ .view = view, .service_slot = service_slot, .slot = -1 };
-	query->lb = NULL;
+	route_clear(route, view, service_slot, -1);
 	quic_begin(route, service->is_quic);
-	if (route->is_quic && service->quic_lb)
+	if (route->is_quic && remembers(ctx)) {
+		route->cid_len = cid_len_of(ctx, route);
+		route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
+	}
+	if (route->is_quic && service->quic_lb) {
 		*query = (struct quic_lb_query){ .lb = service->quic_lb,
 						 .cid = route->quic.dcid,
 						 .len = route->quic.dcid_len };
-	if (!remembers(ctx)) {
-		maglev_begin(ctx, route);
-		return;
+		return true;
 	}
-	route->tuple_key = key_tuple(view, &ctx->router->secret) | 1;
-	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
-	if (route->is_quic)
-		cid_begin(ctx, route);
+	memory_begin(ctx, route);
+	return false;
 }
 
 /* --- tables ---------------------------------------------------------------- */
 
-static bool tuple_find(const struct route_ctx *ctx, const struct route *route,
-		       struct affinity_entry *ret_entry)
+HOT_INLINE bool tuple_find(const struct route_ctx *ctx, const struct route *route,
+			   struct affinity_entry *ret_entry)
 {
-	return affinity_find(&ctx->router->tuples, route->tuple_key, affinity_ticks(ctx->now_ms),
+	return affinity_find(&ctx->router->tuples, route->tuple_key, ctx->now_ticks,
 			     service_of(ctx, route)->idle_ticks, ret_entry);
 }
 
-static bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
-			 struct affinity_entry *ret_entry)
+HOT_INLINE bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
+			     struct affinity_entry *ret_entry)
 {
-	return affinity_find(&ctx->router->cids, key, affinity_ticks(ctx->now_ms),
+	return affinity_find(&ctx->router->cids, key, ctx->now_ticks,
 			     service_of(ctx, route)->idle_ticks, ret_entry);
 }
 
@@ -215,17 +275,17 @@ static bool unproven_take(const struct route_ctx *ctx, const struct udp_view *vi
 	return false;
 }
 
-static void entry_touch(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			bool is_proof)
+HOT_INLINE void entry_touch(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			    bool is_proof)
 {
 	if (!ctx->is_dry)
-		affinity_touch(entry, is_proof, affinity_ticks(ctx->now_ms));
+		affinity_touch(entry, is_proof, ctx->now_ticks);
 }
 
-static bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			  uint16_t slot)
+RARE bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
+			uint16_t slot)
 {
-	return !ctx->is_dry && affinity_replace(entry, slot, affinity_ticks(ctx->now_ms));
+	return !ctx->is_dry && affinity_replace(entry, slot, ctx->now_ticks);
 }
 
 static void tuple_insert(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
@@ -233,13 +293,13 @@ static void tuple_insert(const struct route_ctx *ctx, const struct route *route,
 {
 	if (unproven_take(ctx, route->view, is_back))
 		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
-				      affinity_ticks(ctx->now_ms), ctx->table->idle_ticks_max,
+				      ctx->now_ticks, ctx->table->idle_ticks_max,
 				      &ctx->worker->tuple_stats);
 }
 
 static void cid_insert(const struct route_ctx *ctx, uint64_t key, uint16_t slot, bool proven)
 {
-	(void)affinity_insert(&ctx->router->cids, key, slot, proven, affinity_ticks(ctx->now_ms),
+	(void)affinity_insert(&ctx->router->cids, key, slot, proven, ctx->now_ticks,
 			      ctx->table->idle_ticks_max, &ctx->worker->cid_stats);
 }
 
@@ -275,14 +335,8 @@ static void cid_learn(const struct route_ctx *ctx, const struct route *route, ui
 
 /* --- a client's datagram ---------------------------------------------------- */
 
-static void decide(struct route *route, uint16_t slot, enum route_rule rule)
-{
-	route->slot = slot;
-	route->rule = rule;
-}
-
 /* The connection is known, but not its backend: drop, or treat it as new. */
-static int gone_decide(const struct route_ctx *ctx, struct route *route)
+RARE int gone_decide(const struct route_ctx *ctx, struct route *route)
 {
 	if (service_of(ctx, route)->drops_gone)
 		return DROP_BACKEND_GONE;
@@ -292,36 +346,33 @@ static int gone_decide(const struct route_ctx *ctx, struct route *route)
 
 /* With answers on the way through here, they keep the 4-tuple's time; without, its
  * client does. is_proof: the client uses what a server has named. */
-static void tuple_keep(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
-		       bool is_proof)
+HOT_INLINE void tuple_touch(const struct route_ctx *ctx, const struct route *route,
+			    const struct affinity_entry *tuple, bool is_proof)
 {
-	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
-	bool client_keeps = !service_of(ctx, route)->is_nat || !route->is_quic;
+	if (!service_of(ctx, route)->is_nat || !route->is_quic)
+		entry_touch(ctx, tuple, is_proof);
+	else if (is_proof && !tuple->proven && !ctx->is_dry)
+		affinity_touch(tuple, true, (ctx->now_ticks - tuple->age_ticks) & 0xfff);
+}
+
+static void tuple_keep(const struct route_ctx *ctx, const struct route *route)
+{
 	struct affinity_entry tuple;
 
-	if (!tuple_find(ctx, route, &tuple)) {
-		tuple_insert(ctx, route, slot, false);
-		return;
-	}
-	if (tuple.slot != slot)
-		return;
-	if (!ctx->is_dry && (client_keeps || (is_proof && !tuple.proven)))
-		affinity_touch(&tuple, is_proof,
-			       client_keeps ? now_ticks : (now_ticks - tuple.age_ticks) & 0xfff);
+	if (!tuple_find(ctx, route, &tuple))
+		tuple_insert(ctx, route, (uint16_t)route->slot, false);
+	else if (tuple.slot == route->slot)
+		tuple_touch(ctx, route, &tuple, route->is_proof);
 }
 
 /* Other lengths that this service's servers use, then what clients have taught. */
-static bool cid_find(const struct route_ctx *ctx, const struct route *route,
-		     struct affinity_entry *ret_entry, bool *ret_is_proof)
+RARE bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *route,
+			     struct affinity_entry *ret_entry, bool *ret_is_proof)
 {
 	const struct service *service = service_of(ctx, route);
 	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
 
-	*ret_is_proof = service->is_nat;
-	if (cid_find_key(ctx, route, route->cid_key, ret_entry))
-		return true;
-	if (!service->is_nat)
-		return false;
+	*ret_is_proof = true;
 	for (unsigned int i = 1; route->quic.type == QUIC_SHORT && !service->connection_id_len &&
 				 i < CID_LENGTH_COUNT_MAX;
 	     i++) {
@@ -338,22 +389,41 @@ static bool cid_find(const struct route_ctx *ctx, const struct route *route,
 			    ret_entry);
 }
 
+HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
+			 struct affinity_entry *ret_entry, bool *ret_is_proof)
+{
+	bool is_nat = service_of(ctx, route)->is_nat;
+	struct affinity_entry other; /* so that *ret_entry may stay in registers */
+
+	*ret_is_proof = is_nat;
+	if (cid_find_key(ctx, route, route->cid_key, ret_entry))
+		return true;
+	if (!is_nat || !cid_find_otherwise(ctx, route, &other, ret_is_proof))
+		return false;
+	*ret_entry = other;
+	return true;
+}
+
 /* (2) */
-static int cid_decide(const struct route_ctx *ctx, struct route *route)
+int route_find(const struct route_ctx *ctx, struct route *route)
 {
 	struct affinity_entry entry;
-	bool is_proof;
 
-	if (!route->has_cid || !cid_find(ctx, route, &entry, &is_proof))
+	if (!cid_find(ctx, route, &entry, &route->is_proof)) {
+		tuple_begin(ctx, route);
 		return FORWARD;
-	if (!slot_lives(ctx, route, entry.slot))
+	}
+	if (!slot_lives(ctx, route, entry.slot)) {
+		tuple_begin(ctx, route);
 		return gone_decide(ctx, route);
+	}
 	decide(route, entry.slot, ROUTE_CID);
 	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
-	if (is_proof && entry.proven && !entry.age_ticks)
+	if (route->is_proof && entry.proven && !entry.age_ticks)
 		return FORWARD;
-	entry_touch(ctx, &entry, is_proof);
-	tuple_keep(ctx, route, entry.slot, is_proof);
+	entry_touch(ctx, &entry, route->is_proof);
+	tuple_begin(ctx, route);
+	route->step = ROUTE_STEP_KEEP;
 	return FORWARD;
 }
 
@@ -383,64 +453,36 @@ static int tuple_decide(const struct route_ctx *ctx, struct route *route)
 			route->slot = tuple.slot;
 		return FORWARD;
 	}
-	tuple_keep(ctx, route, tuple.slot, false);
+	tuple_touch(ctx, route, &tuple, false);
 	if (route->is_quic)
 		cid_learn(ctx, route, tuple.slot);
 	decide(route, tuple.slot, ROUTE_TUPLE);
 	return FORWARD;
 }
 
-/* (1): a crafted Connection ID must not choose the backend of a new connection. */
-static bool quic_lb_decide(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
+int route_settle(const struct route_ctx *ctx, struct route *route)
 {
-	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot))
-		return false;
-	if (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new)
-		return false;
-	decide(route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
-	return true;
-}
+	int reason = FORWARD;
 
-/* (5) or (4) */
-static void stranger_decide(const struct route_ctx *ctx, struct route *route)
-{
-	const struct service *service = service_of(ctx, route);
-
-	if (route->is_gone)
-		route->rule = ROUTE_GONE;
-	else if (!is_plain_short(route) || service->hash_connection_id)
-		route->rule = ROUTE_NEW;
-	else
-		route->rule =
-			service->discovers && remembers(ctx) ? ROUTE_DISCOVERY : ROUTE_UNKNOWN;
-	if (route->rule != ROUTE_DISCOVERY)
-		route->slot = -1;
-	if (route->slot < 0)
-		maglev_begin(ctx, route);
-}
-
-int route_find(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
-{
-	int reason;
-
-	if (quic_lb_decide(ctx, route, lb_slot))
-		return FORWARD;
-	if (!remembers(ctx)) {
-		stranger_decide(ctx, route);
+	if (route->step == ROUTE_STEP_KEEP) {
+		tuple_keep(ctx, route);
 		return FORWARD;
 	}
-	if (route->is_quic) {
-		reason = cid_decide(ctx, route);
-		if (reason != FORWARD || (route->slot >= 0))
-			return reason;
-	}
-	if (!route->is_gone) {
+	if (!route->is_gone)
 		reason = tuple_decide(ctx, route);
-		if (reason != FORWARD || (route->slot >= 0 && route->rule == ROUTE_TUPLE))
-			return reason;
-	}
-	stranger_decide(ctx, route);
-	return FORWARD;
+	if (route->step != ROUTE_STEP_END)
+		stranger_decide(ctx, route);
+	return reason;
+}
+
+/* (1): a crafted Connection ID must not choose the backend of a new connection. */
+void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
+{
+	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot) ||
+	    (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new))
+		memory_begin(ctx, route);
+	else
+		decide(route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
 }
 
 static const uint8_t *client_of(const struct route *route)
@@ -476,7 +518,7 @@ static bool discovery_begin(const struct route_ctx *ctx, const struct route *rou
 	return true;
 }
 
-static void discovery_decide(const struct route_ctx *ctx, struct route *route)
+RARE void discovery_decide(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
@@ -496,7 +538,7 @@ static void discovery_decide(const struct route_ctx *ctx, struct route *route)
 }
 
 /* The backend that now gets a connection which had another. */
-static void gone_learn(const struct route_ctx *ctx, const struct route *route)
+RARE void gone_learn(const struct route_ctx *ctx, const struct route *route)
 {
 	struct affinity_entry entry;
 	bool is_proof;
@@ -518,18 +560,16 @@ static void stranger_learn(const struct route_ctx *ctx, const struct route *rout
 		tuple_insert(ctx, route, (uint16_t)route->slot, false);
 }
 
-int route_end(const struct route_ctx *ctx, struct route *route)
+void route_choose(const struct route_ctx *ctx, struct route *route)
 {
 	if (route->slot < 0 && route->entry)
 		route->slot = *route->entry;
-	if (route->slot >= 0 && remembers(ctx)) {
-		if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
-			discovery_decide(ctx, route);
-		else if (route->entry)
-			stranger_learn(ctx, route);
-	}
-	counter_add(&ctx->worker->decided[route->rule], route->slot >= 0);
-	return route->slot;
+	if (route->slot < 0 || !remembers(ctx))
+		return;
+	if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
+		discovery_decide(ctx, route);
+	else if (route->entry)
+		stranger_learn(ctx, route);
 }
 
 /* --- a backend's answer ------------------------------------------------------ */
@@ -540,9 +580,12 @@ void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct u
 	const struct target *target = table_target(ctx->table, slot, udp_view_family(view));
 	const struct service *service = &ctx->table->services[target->service_slot];
 
-	*route = (struct route){ .view = view, .service_slot = target->service_slot, .slot = slot };
-	if (!remembers(ctx))
+	route_clear(route, view, target->service_slot, slot);
+	if (!remembers(ctx)) {
+		route->step = ROUTE_STEP_END;
 		return;
+	}
+	route->step = ROUTE_STEP_LEARN;
 	route->tuple_key = key_tuple_back(view, target, &ctx->router->secret) | 1;
 	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
 	quic_begin(route, service->is_quic);
@@ -558,10 +601,9 @@ void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct u
 }
 
 /* An entry that another backend has not used lately goes to who answers now. */
-static void entry_take_over(const struct route_ctx *ctx, const struct affinity_entry *entry,
-			    uint16_t slot)
+RARE void entry_take_over(const struct route_ctx *ctx, struct affinity_entry entry, uint16_t slot)
 {
-	if (entry->age_ticks > ROUTE_OWNER_TICKS && entry_replace(ctx, entry, slot))
+	if (entry.age_ticks > ROUTE_OWNER_TICKS && entry_replace(ctx, &entry, slot))
 		count(ctx, ROUTE_COUNT_REPLACED, 1);
 }
 
@@ -577,13 +619,13 @@ static void server_cid_learn(const struct route_ctx *ctx, const struct route *ro
 	} else if (entry.slot == slot) {
 		entry_touch(ctx, &entry, false);
 	} else {
-		entry_take_over(ctx, &entry, slot);
+		entry_take_over(ctx, entry, slot);
 	}
 }
 
 /* may_replace: a short header says little about who owns the 4-tuple. */
-static void tuple_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
-			bool may_replace)
+HOT_INLINE void tuple_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
+			    bool may_replace)
 {
 	struct affinity_entry tuple;
 
@@ -592,26 +634,26 @@ static void tuple_learn(const struct route_ctx *ctx, const struct route *route, 
 	else if (tuple.slot == slot)
 		entry_touch(ctx, &tuple, false);
 	else if (may_replace || !slot_lives(ctx, route, tuple.slot))
-		entry_take_over(ctx, &tuple, slot);
+		entry_take_over(ctx, tuple, slot);
 }
 
 /* The backend has shown that it owns the connection: its 4-tuple is its own. */
-static void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+RARE void owner_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
-	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
 	struct affinity_entry tuple;
 
 	count(ctx, ROUTE_COUNT_DISCOVERED, 1);
 	if (!tuple_find(ctx, route, &tuple))
-		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, true, now_ticks,
-				      ctx->table->idle_ticks_max, &ctx->worker->tuple_stats);
+		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, true,
+				      ctx->now_ticks, ctx->table->idle_ticks_max,
+				      &ctx->worker->tuple_stats);
 	else if (tuple.slot == slot)
-		affinity_touch(&tuple, true, now_ticks);
+		affinity_touch(&tuple, true, ctx->now_ticks);
 	else
-		(void)affinity_replace(&tuple, slot, now_ticks);
+		(void)affinity_replace(&tuple, slot, ctx->now_ticks);
 }
 
-static int short_answer_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+RARE int sought_answer_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	const uint8_t *answer = (const uint8_t *)(route->view->udp + 1);
 	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
@@ -625,14 +667,17 @@ static int short_answer_learn(const struct route_ctx *ctx, const struct route *r
 	return FORWARD;
 }
 
-int route_back_end(const struct route_ctx *ctx, uint16_t slot, struct route *route)
+int route_back_end(const struct route_ctx *ctx, struct route *route)
 {
-	if (!remembers(ctx))
-		return FORWARD;
-	if (route->is_quic && route->quic.type == QUIC_SHORT)
-		return short_answer_learn(ctx, route, slot);
+	uint16_t slot = (uint16_t)route->slot;
+
+	bool is_short = route->is_quic && route->quic.type == QUIC_SHORT;
+
+	route->step = ROUTE_STEP_END;
+	if (is_short && discovery_is_open(&ctx->router->discovery, ctx->now_ms))
+		return sought_answer_learn(ctx, route, slot);
 	if (route->has_cid)
 		server_cid_learn(ctx, route, slot);
-	tuple_learn(ctx, route, slot, true);
+	tuple_learn(ctx, route, slot, !is_short);
 	return FORWARD;
 }

@@ -5,7 +5,8 @@
  * for balancers says it; (2) the Connection ID is known; (3) the 4-tuple is known;
  * (4) it opens a connection, or could: Maglev; (5) a short header that nobody
  * knows: the backends are asked who owns it. In steps over the burst, so that its
- * memory accesses overlap: route_begin(), quic_lb_decode() for all, route_find(),
+ * memory accesses overlap, and a step for those only that are not decided yet:
+ * route_begin(), quic_lb_decode() and route_named(), route_find(), route_settle(),
  * route_end().
  *
  * Against poisoning: what clients send only inserts where nothing is; only answers
@@ -16,6 +17,7 @@
 #define RINGWAY_CORE_ROUTE_H
 
 #include "affinity.h"
+#include "counter.h"
 #include "discovery.h"
 #include "drop.h"
 #include "guard.h"
@@ -101,42 +103,76 @@ struct route_ctx {
 	struct router *router;
 	struct router_worker *worker;
 	uint64_t now_ms;
-	bool is_dry; /* only tell: nothing is learned, kept or asked */
+	uint16_t now_ticks; /* affinity_ticks(now_ms); forward_burst() sets it */
+	bool is_dry;	    /* only tell: nothing is learned, kept or asked */
+};
+
+/* What is to be done next. */
+enum route_step {
+	ROUTE_STEP_FIND,   /* route_find() */
+	ROUTE_STEP_SETTLE, /* route_settle() */
+	ROUTE_STEP_KEEP,   /* likewise: decided, but the 4-tuple is to be looked after */
+	ROUTE_STEP_LEARN,  /* route_back_end() */
+	ROUTE_STEP_CHOOSE, /* route_end(), which chooses */
+	ROUTE_STEP_END,	   /* route_end(), or nothing for an answer */
 };
 
 /* One decision on its way. */
 struct route {
 	const struct udp_view *view;
 	struct quic_header quic; /* of a QUIC service, if is_quic */
+	enum route_rule rule;
+	int slot;	       /* the backend's, or -1 */
+	const uint16_t *entry; /* Maglev's; NULL: none, or decided already */
+	uint64_t tuple_key;    /* from ROUTE_STEP_SETTLE on */
+	uint64_t cid_key;      /* if has_cid, from ROUTE_STEP_FIND on */
+	uint16_t service_slot;
+	uint8_t step; /* enum route_step */
+	uint8_t cid_len;
 	bool is_quic;
 	bool has_cid;  /* cid_key is of the Connection ID, or of its likeliest length */
 	bool is_gone;  /* the connection's backend was removed */
+	bool is_proof; /* the client uses a Connection ID that a server has named */
 	bool asks_all; /* out: send copies to the service's other backends */
-	uint8_t cid_len;
-	uint16_t service_slot;
-	uint64_t tuple_key, cid_key;
-	const uint16_t *entry; /* Maglev's; NULL: none, or decided already */
-	int slot;	       /* the backend's, or -1 */
-	enum route_rule rule;
 };
 
-/* A client's datagram for a service that exists. Asks for memory; fills *query if
- * the Connection ID may name a server (query->lb is NULL otherwise). Hot. */
-void route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
+/* A client's datagram for a service that exists. Asks for memory. The result: does the
+ * Connection ID name a server, perhaps? *query is filled then. Hot. */
+bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
 		 struct route *route, struct quic_lb_query *query);
 
-/* lb_slot: the query's answer. -1: go on to route_end(); otherwise the reason to
- * drop the datagram. Hot. */
-int route_find(const struct route_ctx *ctx, struct route *route, int32_t lb_slot);
+/* lb_slot: the query's answer. Hot. */
+void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_slot);
 
-/* The backend's slot, or -1: nobody takes it. What is new is learned. Hot. */
-int route_end(const struct route_ctx *ctx, struct route *route);
+/* By the Connection ID. -1, or the reason to drop the datagram. Hot. */
+int route_find(const struct route_ctx *ctx, struct route *route);
+
+static inline bool route_is_unsettled(const struct route *route)
+{
+	return route->step == ROUTE_STEP_SETTLE || route->step == ROUTE_STEP_KEEP;
+}
+
+/* By the 4-tuple, or as a stranger's. -1, or the reason to drop the datagram. Hot. */
+int route_settle(const struct route_ctx *ctx, struct route *route);
+
+/* Maglev's choice, or whom to ask. What is new is learned. Hot. */
+void route_choose(const struct route_ctx *ctx, struct route *route);
+
+/* The backend's slot, or -1: nobody takes it. Hot. */
+static inline int route_end(const struct route_ctx *ctx, struct route *route)
+{
+	if (route->step == ROUTE_STEP_CHOOSE)
+		route_choose(ctx, route);
+	if (route->slot >= 0)
+		counter_add(&ctx->worker->decided[route->rule], 1);
+	return route->slot;
+}
 
 /* An answer of the backend in slot: asks for memory. Hot. */
 void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct udp_view *view,
 		      struct route *route);
 
 /* Learn from it. -1: forward it; otherwise the reason to drop it. Hot. */
-int route_back_end(const struct route_ctx *ctx, uint16_t slot, struct route *route);
+int route_back_end(const struct route_ctx *ctx, struct route *route);
 
 #endif
