@@ -8,6 +8,7 @@
 
 #include "ringway/checksum.h"
 #include "ringway/load_abi.h"
+#include "ringway/load_histogram.h"
 #include "ringway/match.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -37,6 +38,20 @@ struct {
 	__type(key, __u32);
 	__type(value, struct load_stream);
 } streams SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct load_histogram);
+} latency SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct load_span);
+} span SEC(".maps");
 
 /* What a new stream is copied from: too large for the stack. Bytes without a type, as
  * nothing may be copied from a value that has a lock. */
@@ -168,20 +183,39 @@ static bool stream_track(__u32 number, __u64 sequence)
 		return false;
 	seen = &stream->seen[sequence % LOAD_WINDOW];
 	bpf_spin_lock(&stream->lock);
-	if (*seen == sequence + 1) {
-		stream->duplicates++;
-	} else if (*seen > sequence + 1) {
-		stream->too_late++;
-	} else {
-		*seen = sequence + 1;
-		stream->new ++;
-		if (sequence < stream->highest)
-			stream->reordered++;
-		else
-			stream->highest = sequence;
-	}
+	load_stream_note(stream, seen, sequence);
 	bpf_spin_unlock(&stream->lock);
 	return true;
+}
+
+static void span_note(__u64 now_ns)
+{
+	__u32 index = 0;
+	struct load_span *of_cpu = bpf_map_lookup_elem(&span, &index);
+
+	if (!of_cpu)
+		return;
+	if (!of_cpu->first_ns)
+		of_cpu->first_ns = now_ns;
+	of_cpu->last_ns = now_ns;
+}
+
+static void latency_note(__u64 sent_ns, __u64 now_ns)
+{
+	struct load_histogram *histogram;
+	__u32 index = 0;
+
+	if (!sent_ns) {
+		counter_add(LOAD_SINK_UNSTAMPED, 1);
+		return;
+	}
+	if (sent_ns > now_ns) {
+		counter_add(LOAD_SINK_STAMPED_LATER, 1);
+		return;
+	}
+	histogram = bpf_map_lookup_elem(&latency, &index);
+	if (histogram)
+		load_histogram_add(histogram, now_ns - sent_ns);
 }
 
 /* Both checksums stay right: they are sums of the same words. */
@@ -269,6 +303,7 @@ static __always_inline int answer(const struct udp_view *view, const void *end)
 
 static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_view *view)
 {
+	__u64 now_ns = bpf_ktime_get_ns(); /* before the checks, which take time */
 	struct load_trailer trailer;
 	bool tracked;
 	__u32 bytes;
@@ -279,6 +314,7 @@ static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_v
 		return XDP_PASS;
 
 	bytes = view->udp_len - sizeof(struct wire_udp);
+	span_note(now_ns);
 	counter_add(LOAD_SINK_RECEIVED, 1);
 	counter_add(LOAD_SINK_BYTES, bytes);
 	tracked = destination_count(view, bytes);
@@ -288,6 +324,7 @@ static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_v
 
 		tracked &= stream_track(stream, sequence);
 		connection_note(stream, sequence);
+		latency_note(0, now_ns);
 	}
 	if (!tracked)
 		counter_add(LOAD_SINK_UNTRACKED, 1);

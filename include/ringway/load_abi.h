@@ -156,6 +156,9 @@ _Static_assert(sizeof(struct load_sink_plan) == 12, "load_sink_plan is BPF map A
 	X(NO_CHECKSUM, "no_checksum", "IPv4 with the UDP checksum 0, taken for good")        \
 	X(BAD_CHECKSUM, "bad_checksum", "wrong UDP checksum; their sequence is not trusted") \
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "wrong IPv4 header checksum, likewise")        \
+	X(BAD_HASH, "bad_hash", "wrong payload under a right checksum, likewise")            \
+	X(UNSTAMPED, "unstamped", "good, but without the time of their making")              \
+	X(STAMPED_LATER, "stamped_later", "good, but made after they came: another clock")   \
 	X(UNTRACKED, "untracked", "of one destination or stream more than there is room for")
 
 enum load_sink_counter {
@@ -180,8 +183,8 @@ _Static_assert(sizeof(struct load_destination) == 16, "load_destination is BPF m
  * has come. A power of two: 128 KiB a stream. */
 #define LOAD_WINDOW 16384
 
-/* One stream's sequence numbers, whole datagrams only. Under the lock, so exact
- * whatever CPUs the datagrams arrive on. new + duplicates + too_late = datagrams. */
+/* One stream's sequence numbers, of good datagrams only. In the kernel under the lock,
+ * so exact whatever CPUs the datagrams arrive on. new + duplicates + too_late = datagrams. */
 struct load_stream {
 	struct bpf_spin_lock lock;
 	__u32 pad;
@@ -193,5 +196,30 @@ struct load_stream {
 	__u64 seen[LOAD_WINDOW]; /* by sequence mod LOAD_WINDOW: the latest one plus 1 */
 };
 _Static_assert(sizeof(struct load_stream) == 48 + 8 * LOAD_WINDOW, "load_stream is BPF map ABI");
+
+/* Seen is the stream's for that sequence: what needs the verifier's trust is done before
+ * the lock is taken. */
+static inline void load_stream_note(struct load_stream *stream, __u64 *seen, __u64 sequence)
+{
+	if (*seen == sequence + 1) {
+		stream->duplicates++;
+	} else if (*seen > sequence + 1) {
+		stream->too_late++;
+	} else {
+		*seen = sequence + 1;
+		stream->new ++;
+		if (sequence < stream->highest)
+			stream->reordered++;
+		else
+			stream->highest = sequence;
+	}
+}
+
+/* When the first and the last datagram with a trailer came, of CLOCK_MONOTONIC; zeros:
+ * none did. Of one CPU; the earliest first and the latest last are those of all. */
+struct load_span {
+	__u64 first_ns, last_ns;
+};
+_Static_assert(sizeof(struct load_span) == 16, "load_span is BPF map ABI");
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "load/summary.h"
 #include "ringway/limits.h"
@@ -27,7 +28,14 @@ static struct {
 	bool is_echo, is_handshake, is_json;
 	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
 	uint64_t stream, cpu, queues, first_queue, port, connections;
-} arguments = { .rate = 10000, .flows = 1, .ports = LOAD_PORTS_MAX, .step = 1, .cid_len = 8 };
+	uint64_t interval_ms;
+	bool is_progress;
+} arguments = { .interval_ms = 1000,
+		.rate = 10000,
+		.flows = 1,
+		.ports = LOAD_PORTS_MAX,
+		.step = 1,
+		.cid_len = 8 };
 
 static const char *const kind_names[] = {
 #define X(constant, name, size, meaning) [LOAD_##constant] = name,
@@ -126,6 +134,11 @@ static const struct option_entry sink_entries[] = {
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds", .number = &arguments.seconds,
 	  FROM_TO(1, 86400) },
+	{ 0, "interval", "MS",
+	  "what a row of the result and of the progress covers (default: 1000)",
+	  .number = &arguments.interval_ms, FROM_TO(10, 3600000) },
+	{ 0, "progress", NULL, "say on stderr what each interval brought (default: on a terminal)",
+	  .flag = &arguments.is_progress },
 	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
 };
 
@@ -191,6 +204,8 @@ static int sink_run(char *error, size_t error_size)
 		.output = arguments.output,
 		.echo = arguments.is_echo,
 		.handshake = arguments.is_handshake,
+		.interval_ms = (uint32_t)arguments.interval_ms,
+		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
 	};
 	struct load_sink_result result;
 	int err = load_sink_run(&config, &result, error, error_size);
