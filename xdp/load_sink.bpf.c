@@ -77,21 +77,29 @@ static void counter_add(enum load_sink_counter counter, __u64 amount)
 		*value += amount;
 }
 
+static __always_inline struct load_trailer *trailer_find(const struct udp_view *view,
+							 const void *end)
+{
+	struct load_trailer *trailer;
+	__u32 len = view->udp_len;
+
+	if (len < sizeof(struct wire_udp) + sizeof(*trailer))
+		return 0;
+	barrier_var(len); /* one comparison for both bounds teaches the verifier neither */
+	if (len > DATAGRAM_LEN_MAX)
+		return 0;
+	trailer = (void *)view->udp + len - sizeof(*trailer);
+	return (void *)(trailer + 1) > end ? 0 : trailer;
+}
+
 static __always_inline bool trailer_read(const struct udp_view *view, const void *end,
 					 struct load_trailer *ret_trailer)
 {
-	__u32 len = view->udp_len;
-	const void *pos;
+	const struct load_trailer *trailer = trailer_find(view, end);
 
-	if (len < sizeof(struct wire_udp) + sizeof(*ret_trailer))
+	if (!trailer)
 		return false;
-	barrier_var(len); /* one comparison for both bounds teaches the verifier neither */
-	if (len > DATAGRAM_LEN_MAX)
-		return false;
-	pos = (const void *)view->udp + len - sizeof(*ret_trailer);
-	if (pos + sizeof(*ret_trailer) > end)
-		return false;
-	__builtin_memcpy(ret_trailer, pos, sizeof(*ret_trailer));
+	__builtin_memcpy(ret_trailer, trailer, sizeof(*ret_trailer));
 	return ret_trailer->magic_be == wire_be32(LOAD_MAGIC);
 }
 
@@ -251,38 +259,67 @@ static void connection_note(__u32 stream, __u64 sequence)
 		connections[number] = 1;
 }
 
+/* As far as the header reaches. */
+struct answer_words {
+	__u64 words_be[3];
+};
+_Static_assert(sizeof(struct load_handshake) <= sizeof(struct answer_words), "it fits");
+
+/* The words as the hash takes them, zeros where the trailer begins. */
+static __always_inline __u64 answer_hash(const struct answer_words *words, __u32 len)
+{
+	__u64 hash = 0;
+
+	for (__u32 i = 0; i < 3; i++) {
+		__u64 word = load_be64(words->words_be[i]);
+
+		if (len < 8 * i + 8)
+			word &= ~(~0ull >> 8 * (len & 7));
+		hash += load_hash_word(word, i);
+	}
+	return hash;
+}
+
 /* The first Handshake of a server that names its Connection ID by inverting the
  * client's. Needs no more room than the Initial, so the rest stays where it is. */
 static __always_inline bool handshake_write(const struct udp_view *view, const void *end)
 {
 	struct load_initial *place = (void *)(view->udp + 1);
-	struct {
-		struct load_initial initial;
-		__u8 pad[2]; /* bpf_csum_diff() takes words */
-	} before = {};
-	struct {
-		struct load_handshake handshake;
-		__u8 pad[2];
-	} after = {};
-	__s64 delta;
+	struct load_trailer *trailer = trailer_find(view, end);
+	struct load_handshake handshake = { .first = LOAD_FIRST_HANDSHAKE,
+					    .scid_len = LOAD_ANSWER_CID_LEN };
+	struct answer_words before, after;
+	__u32 len = view->udp_len - sizeof(*view->udp) - sizeof(*trailer);
+	__u64 hash_be[2];
+	__u32 delta, hash_delta;
 
-	if ((void *)(place + 1) > end)
+	if (!trailer || len < sizeof(*place) || (void *)place + sizeof(before.words_be) > end)
 		return false;
-	before.initial = *place;
 	if (place->first != LOAD_FIRST_INITIAL || place->dcid_len != LOAD_ANSWER_CID_LEN ||
 	    place->scid_len || place->token_len)
 		return false;
-	after.handshake.first = LOAD_FIRST_HANDSHAKE;
-	__builtin_memcpy(after.handshake.version, place->version, sizeof(place->version));
-	after.handshake.scid_len = LOAD_ANSWER_CID_LEN;
+	__builtin_memcpy(handshake.version, place->version, sizeof(place->version));
 	for (int i = 0; i < LOAD_ANSWER_CID_LEN; i++)
-		after.handshake.scid[i] = place->dcid[i] ^ LOAD_CID_MASK_CLIENT;
-	after.handshake.length_be = wire_be16(wire_be16(place->length_be) + 1);
-	__builtin_memcpy(place, &after.handshake, sizeof(after.handshake));
-	delta = bpf_csum_diff((void *)&before, sizeof(before), (void *)&after, sizeof(after), 0);
+		handshake.scid[i] = place->dcid[i] ^ LOAD_CID_MASK_CLIENT;
+	handshake.length_be = wire_be16(wire_be16(place->length_be) + 1);
+
+	__builtin_memcpy(before.words_be, place, sizeof(before.words_be));
+	after = before;
+	__builtin_memcpy(after.words_be, &handshake, sizeof(handshake));
+	__builtin_memcpy(place, &handshake, sizeof(handshake));
+	hash_be[0] = trailer->hash_be;
+	hash_be[1] = load_be64(load_be64(hash_be[0]) + answer_hash(&after, len) -
+			       answer_hash(&before, len));
+	trailer->hash_be = hash_be[1];
+	delta = (__u32)bpf_csum_diff((void *)&before, sizeof(before), (void *)&after, sizeof(after),
+				     0);
+	hash_delta = checksum_fold(
+		(__u32)bpf_csum_diff((void *)&hash_be[0], 8, (void *)&hash_be[1], 8, 0));
+	delta = checksum_fold(delta) +
+		(len & 1 ? __builtin_bswap16((__u16)hash_delta) : hash_delta);
 	if (view->udp->checksum_be)
 		view->udp->checksum_be = checksum_udp_nonzero(
-			checksum_update(view->udp->checksum_be, checksum_fold((__u32)delta)));
+			checksum_update(view->udp->checksum_be, checksum_fold(delta)));
 	return true;
 }
 
