@@ -63,10 +63,26 @@ struct {
 } empty_stream SEC(".maps");
 
 /* UDP header included. Longer ones never come from the source; the verifier wants
- * some bound. */
+ * some bound, a power of two. */
 #define DATAGRAM_LEN_MAX 2048
 
-#define CHUNK_LEN 128
+#define CHUNK_LEN 512 /* the most that bpf_csum_diff() takes on any kernel */
+
+/* A UDP payload, and zeros as far as the next word: the verifier cannot follow a pointer
+ * through a packet of any length, and on the stack there is no room. */
+struct payload {
+	union {
+		__u8 bytes[DATAGRAM_LEN_MAX + 8];
+		__u64 words_be[DATAGRAM_LEN_MAX / 8 + 1];
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct payload);
+} payloads SEC(".maps");
 
 static void counter_add(enum load_sink_counter counter, __u64 amount)
 {
@@ -103,45 +119,87 @@ static __always_inline bool trailer_read(const struct udp_view *view, const void
 	return ret_trailer->magic_be == wire_be32(LOAD_MAGIC);
 }
 
-/* The sum of len bytes of the frame, at least 1. By a copy, as the verifier cannot
- * follow a pointer through a packet of any length. */
-static __u32 sum_frame(struct xdp_md *ctx, __u32 offset, __u32 len)
+/* len: 1 to DATAGRAM_LEN_MAX. NULL if the frame does not have it, which was seen to. */
+static __always_inline struct payload *payload_copy(struct xdp_md *ctx, const struct udp_view *view,
+						    __u32 len)
 {
-	__u32 last_len = ((len - 1) & (CHUNK_LEN - 1)) + 1;
-	__be32 chunk[CHUNK_LEN / 4];
-	__s64 sum = 0;
+	__u32 offset = (void *)(view->udp + 1) - (void *)view->eth, index = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &index);
+	__u32 size = ((len - 1) & (DATAGRAM_LEN_MAX - 1)) + 1; /* for the verifier */
 
-	for (int i = 0; i < DATAGRAM_LEN_MAX / CHUNK_LEN && len > CHUNK_LEN; i++) {
-		if (bpf_xdp_load_bytes(ctx, offset, chunk, CHUNK_LEN))
-			return 0;
-		sum = bpf_csum_diff(0, 0, chunk, CHUNK_LEN, (__u32)sum);
-		offset += CHUNK_LEN;
-		len -= CHUNK_LEN;
-	}
-	__builtin_memset(chunk, 0, sizeof(chunk)); /* zeros add nothing */
-	if (bpf_xdp_load_bytes(ctx, offset, chunk, last_len))
+	if (!payload || bpf_xdp_load_bytes(ctx, offset, payload->bytes, size))
 		return 0;
-	return (__u32)bpf_csum_diff(0, 0, chunk, CHUNK_LEN, (__u32)sum);
+	for (int i = 0; i < 8; i++)
+		payload->bytes[size + i] = 0;
+	return payload;
 }
 
-/* Counts what is wrong; false if anything is. */
-static __always_inline bool checksums_are_good(struct xdp_md *ctx, const struct udp_view *view)
+static __always_inline __u32 payload_sum(struct payload *payload, __u32 len)
 {
-	__u32 sum;
+	__s64 sum = 0;
 
+	for (__u32 pos = 0; pos < DATAGRAM_LEN_MAX; pos += CHUNK_LEN) {
+		__u32 size = len > pos ? len - pos : 0;
+
+		size = size < CHUNK_LEN ? (size + 3) & (CHUNK_LEN - 4) : CHUNK_LEN;
+		sum = bpf_csum_diff(0, 0, (void *)&payload->bytes[pos], size, (__u32)sum);
+	}
+	return (__u32)sum;
+}
+
+/* load_hash() of the first len bytes. */
+static __always_inline __u64 payload_hash(const struct payload *payload, __u32 len, __u64 sequence)
+{
+	__u64 hash = len + load_hash_word(sequence, LOAD_HASH_SEQUENCE_PLACE);
+	__u32 words = (len / 8) & (DATAGRAM_LEN_MAX / 8 - 1), tail = len & 7;
+
+	for (__u32 i = 0; i < DATAGRAM_LEN_MAX / 8 && i < words; i++)
+		hash += load_hash_word(load_be64(payload->words_be[i]), i);
+	if (tail)
+		hash += load_hash_word(load_be64(payload->words_be[words]) & ~(~0ull >> 8 * tail),
+				       words);
+	return hash;
+}
+
+static __always_inline bool ip_checksum_is_good(const struct udp_view *view)
+{
 	if (view->ipv4 &&
 	    checksum_fold(checksum_words(view->ipv4, sizeof(*view->ipv4))) != 0xffff) {
 		counter_add(LOAD_SINK_BAD_IP_CHECKSUM, 1);
 		return false;
 	}
+	return true;
+}
+
+static __always_inline bool udp_checksum_is_good(const struct udp_view *view,
+						 struct payload *payload, __u32 len)
+{
+	__u32 sum;
+
 	if (view->ipv4 && !view->udp->checksum_be) {
 		counter_add(LOAD_SINK_NO_CHECKSUM, 1);
 		return true;
 	}
-	sum = checksum_udp_pseudo(view);
-	sum += checksum_fold(sum_frame(ctx, (void *)view->udp - (void *)view->eth, view->udp_len));
+	sum = checksum_udp_pseudo(view) + checksum_words(view->udp, sizeof(*view->udp));
+	sum += checksum_fold(payload_sum(payload, len));
 	if (!view->udp->checksum_be || checksum_fold(sum) != 0xffff) {
 		counter_add(LOAD_SINK_BAD_CHECKSUM, 1);
+		return false;
+	}
+	return true;
+}
+
+/* Counts what is wrong with it; false if anything is. */
+static __always_inline bool datagram_is_good(struct xdp_md *ctx, const struct udp_view *view,
+					     const struct load_trailer *trailer, __u32 len)
+{
+	struct payload *payload = payload_copy(ctx, view, len);
+
+	if (!payload || !ip_checksum_is_good(view) || !udp_checksum_is_good(view, payload, len))
+		return false;
+	if (payload_hash(payload, len - sizeof(*trailer), load_be64(trailer->sequence_be)) !=
+	    load_be64(trailer->hash_be)) {
+		counter_add(LOAD_SINK_BAD_HASH, 1);
 		return false;
 	}
 	return true;
@@ -355,13 +413,13 @@ static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_v
 	counter_add(LOAD_SINK_RECEIVED, 1);
 	counter_add(LOAD_SINK_BYTES, bytes);
 	tracked = destination_count(view, bytes);
-	if (checksums_are_good(ctx, view)) {
+	if (datagram_is_good(ctx, view, &trailer, bytes)) {
 		__u32 stream = wire_be32(trailer.stream_be);
 		__u64 sequence = load_be64(trailer.sequence_be);
 
 		tracked &= stream_track(stream, sequence);
 		connection_note(stream, sequence);
-		latency_note(0, now_ns);
+		latency_note(load_be64(trailer.sent_ns_be), now_ns);
 	}
 	if (!tracked)
 		counter_add(LOAD_SINK_UNTRACKED, 1);
