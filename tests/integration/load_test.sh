@@ -316,7 +316,7 @@ refused() {
 refusal_cases() {
 	local to=--to=10.9.0.2:443
 
-	refused 2 "send or sink?" "$load"
+	refused 2 "send, sink or search?" "$load"
 	refused 2 "no such command: fly" "$load" fly
 	refused 2 "unrecognized option '--fast'" "$load" send --fast
 	refused 2 "--interface is missing" "$load" send $to
@@ -342,7 +342,7 @@ refusal_cases() {
 	refused 1 "b0 has an XDP program already" run_in sink "$load" sink --interface=b0
 	sink_end
 	check_equal "--version" "ringway" "$("$load" --version | cut -d' ' -f1)"
-	check_equal "--help" "Usage: ringway-load send|sink" "$("$load" --help | head -1 | cut -d' ' -f1-3)"
+	check_equal "--help" "Usage: ringway-load send|sink|search" "$("$load" --help | head -1 | cut -d' ' -f1-3)"
 	check_equal "send --help" "Usage: ringway-load send" "$("$load" send --help | head -1 | cut -d' ' -f1-3)"
 	echo "refusals: as they should be"
 }

@@ -273,7 +273,7 @@ int load_sink_xdp_tallies_read(const struct load_sink_xdp *sink, struct load_sin
 	return err ? err : streams_read(sink, result);
 }
 
-static int latency_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
+int load_sink_xdp_latency_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
 {
 	struct load_histogram *values = values_new(sink, sizeof(*values));
 	uint32_t index = 0;
@@ -314,7 +314,7 @@ int load_sink_xdp_details_read(const struct load_sink_xdp *sink, struct load_sin
 	int err = destinations_read(sink, result);
 
 	if (!err)
-		err = latency_read(sink, result);
+		err = load_sink_xdp_latency_read(sink, result);
 	return err ? err : span_read(sink, result);
 }
 

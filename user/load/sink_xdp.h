@@ -16,11 +16,12 @@ int load_sink_xdp_open(const struct load_sink_config *config, struct load_sink_x
 void load_sink_xdp_detach(struct load_sink_xdp *sink); /* the numbers stand still from here */
 void load_sink_xdp_close(struct load_sink_xdp *sink);  /* accepts NULL */
 
-/* 0, or a negative errno. Of a result, the counters; the streams too, which are
- * copied while they change: an interval's loss may be off by those just coming; and
- * all else. What they do not read they leave. */
+/* Of a result the counters; those and the streams, which are copied while they change,
+ * so that their loss may be off by what is just coming; the latencies; destinations,
+ * latencies and span. 0, or a negative errno. What they do not read they leave. */
 int load_sink_xdp_counters_read(const struct load_sink_xdp *sink, struct load_sink_result *result);
 int load_sink_xdp_tallies_read(const struct load_sink_xdp *sink, struct load_sink_result *result);
+int load_sink_xdp_latency_read(const struct load_sink_xdp *sink, struct load_sink_result *result);
 int load_sink_xdp_details_read(const struct load_sink_xdp *sink, struct load_sink_result *result);
 
 /* Byte n is 1 if connection n was there; LOAD_CONNECTION_COUNT_MAX of them, the sink's. */

@@ -264,3 +264,59 @@ int load_summary_sink(const struct load_sink_result *result, bool json)
 	       span_seconds(&result->span), share(totals.lost, totals.expected));
 	return text_end();
 }
+
+static const struct {
+	const char *name, *meaning;
+} limits[] = {
+#define X(constant, name, meaning) [LOAD_SEARCH_##constant] = { name, meaning },
+	LOAD_SEARCH_LIMITS(X)
+#undef X
+};
+
+static json_t *trial_json(const struct load_search_trial *trial)
+{
+	uint64_t lost = trial->sent - trial->received;
+
+	return json_pack("{s:I, s:f, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:b, s:o}", "rate",
+			 (json_int_t)trial->rate, "offered", trial->offered, "sent",
+			 (json_int_t)trial->sent, "received", (json_int_t)trial->received, "lost",
+			 (json_int_t)lost, "loss_percent", share(lost, trial->sent), "reordered",
+			 (json_int_t)trial->reordered, "duplicates", (json_int_t)trial->duplicates,
+			 "too_late", (json_int_t)trial->too_late, "bad", (json_int_t)trial->bad,
+			 "passed", trial->has_passed, "latency_ns", latency_json(&trial->latency));
+}
+
+static json_t *trials_json(const struct load_search_result *result)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < result->trial_count; i++)
+		if (json_array_append_new(array, trial_json(&result->trials[i]))) {
+			json_decref(array);
+			return NULL;
+		}
+	return array;
+}
+
+int load_summary_search(const struct load_search_result *result, bool json)
+{
+	if (json)
+		return json_print(json_pack(
+			"{s:f, s:I, s:b, s:s, s:o}", "offered", result->offered, "rate",
+			(json_int_t)result->rate, "confirmed", result->is_confirmed, "limit",
+			limits[result->limit].name, "trials", trials_json(result)));
+	printf("%10s %12s %12s %12s %10s %9s %9s\n", "rate", "offered", "sent", "lost", "p50 us",
+	       "p99 us", "");
+	for (size_t i = 0; i < result->trial_count; i++) {
+		const struct load_search_trial *trial = &result->trials[i];
+
+		printf("%10" PRIu64 " %12.0f %12" PRIu64 " %12" PRIu64 " %10.1f %9.1f %9s\n",
+		       trial->rate, trial->offered, trial->sent, trial->sent - trial->received,
+		       (double)load_histogram_percentile(&trial->latency, 500) / 1e3,
+		       (double)load_histogram_percentile(&trial->latency, 990) / 1e3,
+		       trial->has_passed ? "passed" : "failed");
+	}
+	printf("%.0f datagrams a second passed%s; limit: %s\n", result->offered,
+	       result->is_confirmed ? "" : " (not confirmed)", limits[result->limit].meaning);
+	return text_end();
+}
