@@ -348,12 +348,18 @@ static const struct command {
 	    .summary = "Count and check what arrives, until the first of --count, --seconds, "
 		       "SIGINT, SIGTERM.",
 	    .entries = sink_entries,
-	    .count = COUNT_OF(sink_entries) },
+	    .count = COUNT_OF(sink_entries),
+	    .footer = "For 30 s, with the loss of every tenth of a second:\n"
+		      "  ringway-load sink --interface=eth1 --seconds=30 --interval=100 --json" },
 	  sink_run },
 	{ "search",
 	  { .usage = "ringway-load search --interface=IF --to=ADDR:PORT --sink-interface=IF "
 		     "[OPTION]...",
-	    .summary = "Find the highest rate at which all that is sent arrives." },
+	    .summary = "Find the highest rate at which all that is sent arrives.",
+	    .footer =
+		    "To within 1000 a second, up to half a million; eth1 is in namespace \"far\":\n"
+		    "  ringway-load search --interface=eth2 --to=192.0.2.1:443 --size=1200 \\\n"
+		    "    --sink-interface=eth1 --sink-netns=far --maximum=500000 --resolution=1000" },
 	  search_run },
 };
 
