@@ -215,6 +215,7 @@ _Static_assert(sizeof(struct load_sink_plan) == 12, "load_sink_plan is BPF map A
 	X(BAD_HASH, "bad_hash", "wrong payload under a right checksum, likewise")            \
 	X(UNSTAMPED, "unstamped", "good, but without the time of their making")              \
 	X(STAMPED_LATER, "stamped_later", "good, but made after they came: another clock")   \
+	X(OVERRUN, "overrun", "lost in the full buffer of the sink's own socket")            \
 	X(UNTRACKED, "untracked", "of one destination or stream more than there is room for")
 
 enum load_sink_counter {

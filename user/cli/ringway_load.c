@@ -29,7 +29,7 @@ static struct {
 	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
 	uint64_t stream, cpu, queues, first_queue, port, connections;
 	uint64_t interval_ms;
-	bool is_progress;
+	bool is_progress, by_socket;
 	const char *sink_ifname, *sink_netns;
 	uint64_t minimum, maximum, resolution, confirmations;
 	uint32_t tolerated_ppm;
@@ -69,6 +69,12 @@ static bool mac_parse(const char *text, void *ret_parsed)
 	digits[12] = 0;
 	ret_mac->is_set = number_hex_parse(digits, ret_mac->bytes, sizeof(ret_mac->bytes));
 	return ret_mac->is_set;
+}
+
+static bool by_parse(const char *text, void *ret_parsed)
+{
+	*(bool *)ret_parsed = strcmp(text, "socket") == 0;
+	return strcmp(text, "socket") == 0 || strcmp(text, "xdp") == 0;
 }
 
 static bool kind_parse(const char *text, void *ret_parsed)
@@ -150,6 +156,8 @@ static const struct option_entry sink_entries[] = {
 	{ 0, "interface", "IF", "count on IF", .value = &arguments.ifname },
 	{ 0, "port", "P", "count this destination port only", .number = &arguments.port,
 	  FROM_TO(1, UINT16_MAX) },
+	{ 0, "by", "WAY", "xdp (default), or socket: without root, with --port, slower",
+	  .parse = by_parse, .parsed = &arguments.by_socket },
 	{ 0, "echo", NULL, "send datagrams back instead of dropping them",
 	  .flag = &arguments.is_echo },
 	{ 0, "handshake", NULL, "answer Initials with a Handshake",
@@ -271,6 +279,7 @@ static int sink_run(char *error, size_t error_size)
 		.output = arguments.output,
 		.echo = arguments.is_echo,
 		.handshake = arguments.is_handshake,
+		.by_socket = arguments.by_socket,
 		.interval_ms = (uint32_t)arguments.interval_ms,
 		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
 	};
@@ -395,6 +404,9 @@ static int command_parse(const struct command *command, int argc, char **argv)
 		return options_misuse(argv, "--sink-interface is missing");
 	if (command->run == search_run && arguments.minimum > arguments.maximum)
 		return options_misuse(argv, "--minimum is more than --maximum");
+	if (arguments.by_socket && (!arguments.port || arguments.is_echo || arguments.is_handshake))
+		return options_misuse(
+			argv, "--by=socket takes --port, and neither --echo nor --handshake");
 	if (!arguments.connections != !arguments.output)
 		return options_misuse(argv, "--connections and --output go together");
 	return -1;

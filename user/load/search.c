@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "load/sink_xdp.h"
+#include "load/receiver.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/number.h"
@@ -32,7 +32,7 @@ struct search {
 	const struct load_search_config *config;
 	struct load_bisect bisect;
 	struct load_search_result result;
-	struct load_sink_xdp *sink;
+	struct load_receiver *sink;
 	sigset_t signals; /* all three; and without SIGCHLD */
 	sigset_t stops;
 };
@@ -144,12 +144,12 @@ static int trial_read(const struct search *search, uint32_t stream_number,
 		if (sigtimedwait(&search->stops, NULL, &interval) > 0)
 			err = -EINTR;
 		else
-			err = load_sink_xdp_tallies_read(search->sink, result);
+			err = load_receiver_xdp.tallies_read(search->sink, result);
 		if (!err)
 			trial_set(trial, result, stream_number);
 	}
 	if (!err)
-		err = load_sink_xdp_latency_read(search->sink, result);
+		err = load_receiver_xdp_latency_read(search->sink, result);
 	if (!err)
 		trial->latency = result->latency;
 	free(result);
@@ -182,7 +182,7 @@ static int trial_run(struct search *search, uint64_t rate, char *error, size_t e
 	struct load_search_trial *trial = &search->result.trials[search->result.trial_count];
 	struct load_source_config source = config->source;
 	struct report report = { .err = 0 };
-	int err = load_sink_xdp_reset(search->sink);
+	int err = load_receiver_xdp_reset(search->sink);
 
 	source.rate = rate;
 	source.seconds = config->seconds;
@@ -273,10 +273,10 @@ int load_search_run(const struct load_search_config *config, struct load_search_
 	if (!search.result.trials)
 		return fail(-ENOMEM, error, error_size, "out of memory");
 	signals_block(&search);
-	err = load_sink_xdp_open(&sink, &search.sink, error, error_size);
+	err = load_receiver_xdp.open(&sink, &search.sink, error, error_size);
 	if (!err)
 		err = trials_run(&search, error, error_size);
-	load_sink_xdp_close(search.sink);
+	load_receiver_xdp.close(search.sink);
 	if (err) {
 		load_search_result_free(&search.result);
 		return err;

@@ -9,18 +9,18 @@
 #include <time.h>
 
 #include "load/history.h"
-#include "load/sink_xdp.h"
+#include "load/receiver.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/number.h"
 
-#define NS_PER_SECOND	 1000000000ull
-#define NS_PER_MS	 1000000ull
-#define POLL_INTERVAL_NS (10 * NS_PER_MS)
+#define NS_PER_SECOND 1000000000ull
+#define NS_PER_MS     1000000ull
 
 struct run {
 	const struct load_sink_config *config;
-	struct load_sink_xdp *xdp;
+	const struct load_receiver_ops *ops;
+	struct load_receiver *receiver;
 	struct load_history history;
 	struct load_sink_result result;
 	sigset_t signals;
@@ -45,20 +45,6 @@ void load_sink_totals(const struct load_sink_result *result, struct load_sink_to
 		totals.too_late += result->streams[i].too_late;
 	}
 	*ret_totals = totals;
-}
-
-void load_sink_stream_set(struct load_sink_stream *ret_stream, uint32_t number,
-			  const struct load_stream *stream)
-{
-	*ret_stream = (struct load_sink_stream){
-		.number = number,
-		.new = stream->new,
-		.reordered = stream->reordered,
-		.duplicates = stream->duplicates,
-		.too_late = stream->too_late,
-		.highest = stream->highest,
-		.lost = stream->highest + 1 - stream->new,
-	};
 }
 
 static void signals_block(sigset_t *ret_signals)
@@ -86,7 +72,7 @@ static int row_add(struct run *run, uint64_t now_ns, bool is_last)
 {
 	const struct load_sink_row *row;
 	struct load_sink_totals totals;
-	int err = load_sink_xdp_tallies_read(run->xdp, &run->result);
+	int err = run->ops->tallies_read(run->receiver, &run->result);
 
 	if (err)
 		return err;
@@ -105,7 +91,7 @@ static int is_over(struct run *run, uint64_t now_ns, bool *ret_is_over)
 
 	*ret_is_over = config->seconds && now_ns - run->start_ns >= config->seconds * NS_PER_SECOND;
 	if (config->count) {
-		err = load_sink_xdp_counters_read(run->xdp, &run->result);
+		err = run->ops->counters_read(run->receiver, &run->result);
 		*ret_is_over |= run->result.counters[LOAD_SINK_RECEIVED] >= config->count;
 	}
 	return err;
@@ -113,7 +99,6 @@ static int is_over(struct run *run, uint64_t now_ns, bool *ret_is_over)
 
 static int count_until_end(struct run *run)
 {
-	const struct timespec interval = { .tv_nsec = POLL_INTERVAL_NS };
 	uint64_t row_ns = run->config->interval_ms * NS_PER_MS, due_ns;
 	bool is_last = false;
 	int err = 0;
@@ -123,7 +108,7 @@ static int count_until_end(struct run *run)
 	while (!err && !is_last) {
 		uint64_t now_ns;
 
-		is_last = sigtimedwait(&run->signals, NULL, &interval) > 0;
+		is_last = run->ops->wait(run->receiver, &run->signals) > 0;
 		now_ns = clock_ns();
 		if (!is_last)
 			err = is_over(run, now_ns, &is_last);
@@ -132,7 +117,7 @@ static int count_until_end(struct run *run)
 			due_ns += (now_ns - due_ns) / row_ns * row_ns + row_ns;
 		}
 	}
-	load_sink_xdp_detach(run->xdp); /* before reading, so that the numbers stand still */
+	run->ops->stop(run->receiver); /* before reading, so that the numbers stand still */
 	return err ? err : row_add(run, clock_ns(), true);
 }
 
@@ -163,11 +148,11 @@ static int run_open(struct run *run, char *error, size_t error_size)
 	if (!err)
 		err = count_until_end(run);
 	if (!err)
-		err = load_sink_xdp_details_read(run->xdp, &run->result);
+		err = run->ops->details_read(run->receiver, &run->result);
 	if (err)
 		return fail(err, error, error_size, "reading the counters: %s", strerror(-err));
 	if (run->config->output)
-		return connections_write(load_sink_xdp_connections(run->xdp), run->config, error,
+		return connections_write(run->ops->connections(run->receiver), run->config, error,
 					 error_size);
 	return 0;
 }
@@ -175,15 +160,18 @@ static int run_open(struct run *run, char *error, size_t error_size)
 int load_sink_run(const struct load_sink_config *config, struct load_sink_result *ret_result,
 		  char *error, size_t error_size)
 {
-	struct run run = { .config = config };
+	struct run run = {
+		.config = config,
+		.ops = config->by_socket ? &load_receiver_socket : &load_receiver_xdp,
+	};
 	int err;
 
 	signals_block(&run.signals); /* who reads that we count may end us at once */
-	err = load_sink_xdp_open(config, &run.xdp, error, error_size);
+	err = run.ops->open(config, &run.receiver, error, error_size);
 	if (err)
 		return err;
 	err = run_open(&run, error, error_size);
-	load_sink_xdp_close(run.xdp);
+	run.ops->close(run.receiver);
 	run.result.rows = run.history.rows;
 	run.result.row_count = run.history.row_count;
 	if (err) {

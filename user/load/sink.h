@@ -11,6 +11,9 @@
 #include "ringway/load_histogram.h"
 #include "util/endpoint.h"
 
+/* Addresses of the host, at most, that a socket tells apart. */
+#define LOAD_SOCKET_DESTINATION_COUNT_MAX 64
+
 struct load_sink_config {
 	const char *ifname;
 	const char *netns;    /* the namespace it is in, a name or a path; NULL: ours */
@@ -23,6 +26,7 @@ struct load_sink_config {
 	uint16_t port;	      /* destination port; 0: every one */
 	bool echo;	      /* send datagrams back instead of dropping them */
 	bool handshake;	      /* answer Initials with a Handshake, drop all else */
+	bool by_socket;	      /* a UDP socket instead of a program: with a port, no answers */
 	bool is_progress;     /* say every interval on stderr what it brought */
 };
 
@@ -75,10 +79,6 @@ int load_sink_run(const struct load_sink_config *config, struct load_sink_result
 		  char *error, size_t error_size);
 
 void load_sink_result_free(struct load_sink_result *result); /* accepts NULL and zeros */
-
-/* What a result says of a stream. */
-void load_sink_stream_set(struct load_sink_stream *ret_stream, uint32_t number,
-			  const struct load_stream *stream);
 
 void load_sink_totals(const struct load_sink_result *result, struct load_sink_totals *ret_totals);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "load/sink_xdp.h"
+#include "load/receiver.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -20,7 +20,9 @@
 
 #include "load_sink.skel.h"
 
-struct load_sink_xdp {
+#define POLL_INTERVAL_NS (10 * 1000 * 1000)
+
+struct load_receiver {
 	struct load_sink *bpf;
 	int link_fd; /* -1: detached */
 	int cpu_count;
@@ -131,89 +133,80 @@ static int bpf_load(const struct load_sink_config *config, struct load_sink **re
 	return 0;
 }
 
-int load_sink_xdp_open(const struct load_sink_config *config, struct load_sink_xdp **ret_sink,
-		       char *error, size_t error_size)
+static void receiver_stop(struct load_receiver *receiver)
 {
-	struct load_sink_xdp *sink = calloc(1, sizeof(*sink));
+	if (receiver->link_fd >= 0)
+		(void)close(receiver->link_fd);
+	receiver->link_fd = -1;
+}
+
+static void receiver_close(struct load_receiver *receiver)
+{
+	if (!receiver)
+		return;
+	receiver_stop(receiver);
+	load_sink__destroy(receiver->bpf);
+	free(receiver);
+}
+
+static int receiver_open(const struct load_sink_config *config, struct load_receiver **ret_receiver,
+			 char *error, size_t error_size)
+{
+	struct load_receiver *receiver = calloc(1, sizeof(*receiver));
 	int err;
 
-	if (!sink)
+	if (!receiver)
 		return fail(-ENOMEM, error, error_size, "out of memory");
-	sink->link_fd = -1;
-	sink->cpu_count = libbpf_num_possible_cpus();
-	if (sink->cpu_count < 0)
-		err = fail(sink->cpu_count, error, error_size, "counting the CPUs: %s",
-			   strerror(-sink->cpu_count));
+	receiver->link_fd = -1;
+	receiver->cpu_count = libbpf_num_possible_cpus();
+	if (receiver->cpu_count < 0)
+		err = fail(receiver->cpu_count, error, error_size, "counting the CPUs: %s",
+			   strerror(-receiver->cpu_count));
 	else
-		err = bpf_load(config, &sink->bpf, error, error_size);
+		err = bpf_load(config, &receiver->bpf, error, error_size);
 	if (!err) {
-		sink->link_fd = attach_in(sink->bpf, config, error, error_size);
-		err = sink->link_fd < 0 ? sink->link_fd : 0;
+		receiver->link_fd = attach_in(receiver->bpf, config, error, error_size);
+		err = receiver->link_fd < 0 ? receiver->link_fd : 0;
 	}
 	if (err) {
-		load_sink_xdp_close(sink);
+		receiver_close(receiver);
 		return err;
 	}
-	*ret_sink = sink;
+	*ret_receiver = receiver;
 	return 0;
 }
 
-void load_sink_xdp_detach(struct load_sink_xdp *sink)
+static const uint8_t *connections(const struct load_receiver *receiver)
 {
-	if (sink->link_fd >= 0)
-		(void)close(sink->link_fd);
-	sink->link_fd = -1;
-}
-
-void load_sink_xdp_close(struct load_sink_xdp *sink)
-{
-	if (!sink)
-		return;
-	load_sink_xdp_detach(sink);
-	load_sink__destroy(sink->bpf);
-	free(sink);
-}
-
-const uint8_t *load_sink_xdp_connections(const struct load_sink_xdp *sink)
-{
-	return sink->bpf->bss->connections;
+	return receiver->bpf->bss->connections;
 }
 
 /* Room for every CPU's value: the kernel's values begin on multiples of 8 bytes. */
-static void *values_new(const struct load_sink_xdp *sink, size_t value_size)
+static void *values_new(const struct load_receiver *receiver, size_t value_size)
 {
-	return calloc((size_t)sink->cpu_count, value_size);
+	return calloc((size_t)receiver->cpu_count, value_size);
 }
 
-int load_sink_xdp_counters_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
+static int counters_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	uint64_t *values = values_new(sink, sizeof(*values));
+	uint64_t *values = values_new(receiver, sizeof(*values));
 	int err = 0;
 
 	if (!values)
 		return -ENOMEM;
 	memset(result->counters, 0, sizeof(result->counters));
 	for (uint32_t i = 0; i < LOAD_SINK_COUNTER_COUNT && !err; i++) {
-		err = bpf_map_lookup_elem(bpf_map__fd(sink->bpf->maps.counters), &i, values);
-		for (int cpu = 0; cpu < sink->cpu_count; cpu++)
+		err = bpf_map_lookup_elem(bpf_map__fd(receiver->bpf->maps.counters), &i, values);
+		for (int cpu = 0; cpu < receiver->cpu_count; cpu++)
 			result->counters[i] += values[cpu];
 	}
 	free(values);
 	return err;
 }
 
-static int destination_compare(const void *left_arg, const void *right_arg)
+static int destinations_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	const struct endpoint *left = &((const struct load_sink_destination *)left_arg)->endpoint;
-	const struct endpoint *right = &((const struct load_sink_destination *)right_arg)->endpoint;
-	int order = memcmp(left->addr, right->addr, sizeof(left->addr));
-
-	return order ? order : (int)left->port - (int)right->port;
-}
-
-static int destinations_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
-{
-	int map_fd = bpf_map__fd(sink->bpf->maps.destinations);
+	int map_fd = bpf_map__fd(receiver->bpf->maps.destinations);
 	struct match_key key, *previous = NULL;
 
 	result->destinations = calloc(LOAD_DESTINATION_COUNT_MAX, sizeof(*result->destinations));
@@ -231,22 +224,13 @@ static int destinations_read(const struct load_sink_xdp *sink, struct load_sink_
 		destination->endpoint.port = wire_be16(key.port_be);
 		previous = &key;
 	}
-	qsort(result->destinations, result->destination_count, sizeof(*result->destinations),
-	      destination_compare);
+	load_receiver_destinations_sort(result);
 	return 0;
 }
 
-static int stream_compare(const void *left, const void *right)
+static int streams_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	uint32_t left_number = ((const struct load_sink_stream *)left)->number;
-	uint32_t right_number = ((const struct load_sink_stream *)right)->number;
-
-	return (left_number > right_number) - (left_number < right_number);
-}
-
-static int streams_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
-{
-	int map_fd = bpf_map__fd(sink->bpf->maps.streams), err = 0;
+	int map_fd = bpf_map__fd(receiver->bpf->maps.streams), err = 0;
 	struct load_stream *stream = malloc(sizeof(*stream));
 	uint32_t number, *previous = NULL;
 
@@ -258,47 +242,48 @@ static int streams_read(const struct load_sink_xdp *sink, struct load_sink_resul
 		err = bpf_map_lookup_elem(map_fd, &number, stream);
 		if (err)
 			break;
-		load_sink_stream_set(&result->streams[result->stream_count++], number, stream);
+		load_receiver_stream_set(&result->streams[result->stream_count++], number, stream);
 		previous = &number;
 	}
 	free(stream);
-	qsort(result->streams, result->stream_count, sizeof(*result->streams), stream_compare);
+	load_receiver_streams_sort(result);
 	return err;
 }
 
-int load_sink_xdp_tallies_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
+static int tallies_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	int err = load_sink_xdp_counters_read(sink, result);
+	int err = counters_read(receiver, result);
 
-	return err ? err : streams_read(sink, result);
+	return err ? err : streams_read(receiver, result);
 }
 
-int load_sink_xdp_latency_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
+int load_receiver_xdp_latency_read(const struct load_receiver *receiver,
+				   struct load_sink_result *result)
 {
-	struct load_histogram *values = values_new(sink, sizeof(*values));
+	struct load_histogram *values = values_new(receiver, sizeof(*values));
 	uint32_t index = 0;
 	int err;
 
 	if (!values)
 		return -ENOMEM;
 	memset(&result->latency, 0, sizeof(result->latency));
-	err = bpf_map_lookup_elem(bpf_map__fd(sink->bpf->maps.latency), &index, values);
-	for (int cpu = 0; cpu < sink->cpu_count && !err; cpu++)
+	err = bpf_map_lookup_elem(bpf_map__fd(receiver->bpf->maps.latency), &index, values);
+	for (int cpu = 0; cpu < receiver->cpu_count && !err; cpu++)
 		load_histogram_merge(&result->latency, &values[cpu]);
 	free(values);
 	return err;
 }
 
-static int span_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
+static int span_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	struct load_span *values = values_new(sink, sizeof(*values)), all = { 0 };
+	struct load_span *values = values_new(receiver, sizeof(*values)), all = { 0 };
 	uint32_t index = 0;
 	int err;
 
 	if (!values)
 		return -ENOMEM;
-	err = bpf_map_lookup_elem(bpf_map__fd(sink->bpf->maps.span), &index, values);
-	for (int cpu = 0; cpu < sink->cpu_count && !err; cpu++) {
+	err = bpf_map_lookup_elem(bpf_map__fd(receiver->bpf->maps.span), &index, values);
+	for (int cpu = 0; cpu < receiver->cpu_count && !err; cpu++) {
 		if (!all.first_ns || (values[cpu].first_ns && values[cpu].first_ns < all.first_ns))
 			all.first_ns = values[cpu].first_ns;
 		if (values[cpu].last_ns > all.last_ns)
@@ -309,19 +294,27 @@ static int span_read(const struct load_sink_xdp *sink, struct load_sink_result *
 	return err;
 }
 
-int load_sink_xdp_details_read(const struct load_sink_xdp *sink, struct load_sink_result *result)
+static int details_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	int err = destinations_read(sink, result);
+	int err = destinations_read(receiver, result);
 
 	if (!err)
-		err = load_sink_xdp_latency_read(sink, result);
-	return err ? err : span_read(sink, result);
+		err = load_receiver_xdp_latency_read(receiver, result);
+	return err ? err : span_read(receiver, result);
+}
+
+static int receiver_wait(struct load_receiver *receiver, const sigset_t *signals)
+{
+	static const struct timespec interval = { .tv_nsec = POLL_INTERVAL_NS };
+
+	(void)receiver;
+	return sigtimedwait(signals, NULL, &interval) > 0;
 }
 
 /* Every value of a per-CPU array to zeros. */
-static int array_clear(const struct load_sink_xdp *sink, const struct bpf_map *map)
+static int array_clear(const struct load_receiver *receiver, const struct bpf_map *map)
 {
-	void *zeros = values_new(sink, bpf_map__value_size(map));
+	void *zeros = values_new(receiver, bpf_map__value_size(map));
 	int err = zeros ? 0 : -ENOMEM;
 
 	for (uint32_t i = 0; i < bpf_map__max_entries(map) && !err; i++)
@@ -330,16 +323,16 @@ static int array_clear(const struct load_sink_xdp *sink, const struct bpf_map *m
 	return err;
 }
 
-int load_sink_xdp_reset(struct load_sink_xdp *sink)
+int load_receiver_xdp_reset(struct load_receiver *receiver)
 {
-	int map_fd = bpf_map__fd(sink->bpf->maps.streams);
-	int err = array_clear(sink, sink->bpf->maps.counters);
+	int map_fd = bpf_map__fd(receiver->bpf->maps.streams);
+	int err = array_clear(receiver, receiver->bpf->maps.counters);
 	uint32_t number;
 
 	if (!err)
-		err = array_clear(sink, sink->bpf->maps.latency);
+		err = array_clear(receiver, receiver->bpf->maps.latency);
 	if (!err)
-		err = array_clear(sink, sink->bpf->maps.span);
+		err = array_clear(receiver, receiver->bpf->maps.span);
 	for (int i = 0; !err && i < LOAD_STREAM_COUNT_MAX; i++) {
 		if (bpf_map_get_next_key(map_fd, NULL, &number))
 			break;
@@ -347,3 +340,14 @@ int load_sink_xdp_reset(struct load_sink_xdp *sink)
 	}
 	return err;
 }
+
+const struct load_receiver_ops load_receiver_xdp = {
+	.open = receiver_open,
+	.wait = receiver_wait,
+	.counters_read = counters_read,
+	.tallies_read = tallies_read,
+	.details_read = details_read,
+	.connections = connections,
+	.stop = receiver_stop,
+	.close = receiver_close,
+};
