@@ -146,39 +146,93 @@ _Static_assert(sizeof(struct load_head6) == 62, "wire format");
 #define LOAD_HEAD_WORD_COUNT 4
 _Static_assert(LOAD_HEAD_WORD_COUNT * 8 == sizeof(struct load_trailer), "every payload has room");
 
-/* What load_source sends, constant for a run. Frame n of the run has sequence n,
- * flow n mod flow_count and Connection ID first_cid + n mod cid_count. Headers are written anew
- * into every frame: the kernel reuses its pages as the receiver left them. */
+/* Past the trailer of the longest payload. */
+#define LOAD_PAYLOAD_MAX 2048
+
+/* The datagrams of one header and length. */
+struct load_form {
+	__u64 words[LOAD_HEAD_WORD_COUNT];  /* the first, in host order, the Connection ID 0 */
+	__u64 filler[LOAD_HEAD_WORD_COUNT]; /* at filler_offset, where the other form had its
+					       trailer */
+	__u64 hash;			    /* of all but words and sequence */
+	__u16 frame_len;
+	__u16 trailer_offset; /* this and the next two: in the UDP payload */
+	__u16 filler_offset;
+	__u16 cid_offset; /* 1 to 7 */
+	__u16 ip_len_be;  /* as the IP header has it: of IPv6, without itself */
+	__u16 udp_len_be;
+	__u16 ip_sum; /* folded sums of what stays the same */
+	__u16 udp_sum;
+	__u8 cid_len;
+	__u8 cid_mask;	 /* over every byte of the Connection ID */
+	__u8 hash_words; /* of words: so many enter the hash */
+	__u8 pad[5];
+};
+_Static_assert(sizeof(struct load_form) == 96, "load_form is BPF map ABI");
+
+enum load_form_index {
+	LOAD_FORM_MAIN,
+	LOAD_FORM_INITIAL, /* of new connections, in a mix; at least as long */
+	LOAD_FORM_COUNT,
+};
+
+/* A connection that changes its 4-tuple has so many of them, in turn. */
+#define LOAD_PATH_COUNT 4
+
+/* What is sent, constant for a run. Frame n of the run has sequence n. Which flow and
+ * Connection ID that is follows from the plan alone (all divisions round down):
+ *
+ *   t = n / train;  flow = t mod flow_count;  Connection ID first_cid + t mod cid_count
+ *
+ * In a mix, i = n * initials / 100 Initials came before. Frame n is one more if
+ * (n + 1) * initials / 100 > i; it opens a new connection:
+ *
+ *   flow = LOAD_PATH_COUNT * flow_count + i mod flow_count
+ *   Connection ID first_cid + cid_count + i
+ *
+ * Otherwise it belongs to connection c, after m migrations of all, g of them its own:
+ *
+ *   c = (n - i) / train mod cid_count
+ *   m = n * migrations / rate
+ *   g = (m + cid_count - 1 - c) / cid_count
+ *   flow = g mod LOAD_PATH_COUNT * flow_count + c mod flow_count
+ *   Connection ID first_cid + c
+ *
+ * so that connections migrate in turn, `migrations` in the time in which `rate` frames go.
+ *
+ * Flow f has the source port first_port + f mod port_count, and the source address
+ * first_address + f / port_count * address_step.
+ *
+ * Headers are written anew into every frame: the kernel reuses its pages as the
+ * receiver left them. */
 struct load_plan {
 	__u64 count;	   /* frames to send */
 	__u64 interval_ps; /* between frames; 0: no pacing */
 	__u64 first_cid;   /* number of the first Connection ID */
 	__u32 ifindex;
+	__u32 stream;
 	__u32 flow_count;
 	__u32 cid_count;
-	__u32 port_count;     /* source ports of an address; flows beyond take the next one */
-	__u32 first_address;  /* its last four bytes, host order */
-	__u32 address_step;   /* from one address to the next */
-	__u16 first_port;     /* host order */
-	__u16 cid_offset;     /* in the UDP payload, 1 to 7 */
-	__u16 trailer_offset; /* in the UDP payload */
-	__u16 ip_sum;	      /* folded sums of what stays the same */
-	__u16 udp_sum;
-	__u8 cid_len;
+	__u32 train;	     /* frames in a row of one flow and Connection ID, at least 1 */
+	__u32 initials;	     /* per cent */
+	__u32 migrations;    /* of `rate` frames; 0: none */
+	__u32 rate;	     /* at least 1 */
+	__u32 port_count;    /* source ports of an address; flows beyond take the next one */
+	__u32 first_address; /* its last four bytes, host order */
+	__u32 address_step;  /* from one address to the next */
+	__u16 first_port;    /* host order */
+	__u8 is_mix;
 	__u8 is_ipv6;
 	union {
 		struct load_head4 v4;
 		struct load_head6 v6;
-	} head;	       /* what varies is 0: checksums, source port, last four bytes of the source */
-	__u8 cid_mask; /* over every byte of the Connection ID */
-	__u8 hash_words; /* of words: so many enter the hash */
-	__u32 stream;
-	__u64 words[LOAD_HEAD_WORD_COUNT]; /* the payload's first, in host order, the Connection ID
-					      0 */
-	__u64 hash;			   /* of all but those and the sequence */
+	} head; /* what varies is 0: lengths, checksums, source port, the source's last four bytes
+		 */
+	__u8 pad[2];
+	struct load_form forms[LOAD_FORM_COUNT];
 };
-_Static_assert(sizeof(struct load_plan) == 168, "load_plan is BPF map ABI");
-_Static_assert(__builtin_offsetof(struct load_plan, head) == 60, "load_plan is BPF map ABI");
+_Static_assert(sizeof(struct load_plan) == 328, "load_plan is BPF map ABI");
+_Static_assert(__builtin_offsetof(struct load_plan, forms) == 136, "load_plan is BPF map ABI");
 
 /* Times are of CLOCK_MONOTONIC. */
 struct load_progress {

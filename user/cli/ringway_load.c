@@ -15,6 +15,9 @@
 #define FROM_TO(least, most) .minimum = (least), .maximum = (most)
 #define COUNT_OF(entries)    (sizeof(entries) / sizeof((entries)[0]))
 
+#define RATE_NONE    UINT64_MAX
+#define RATE_DEFAULT 10000
+
 /* Numbers that were not given are 0, where that is no number to give, or the
  * default. */
 static struct {
@@ -25,7 +28,13 @@ static struct {
 		bool is_set;
 	} mac;
 	enum load_kind kind;
-	bool is_echo, is_handshake, is_json;
+	struct transport {
+		enum load_transport by;
+		bool is_set;
+	} transport;
+	const char *capture;
+	bool is_echo, is_handshake, is_json, is_told;
+	uint64_t initials, migrations, train;
 	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
 	uint64_t stream, cpu, queues, first_queue, port, connections;
 	uint64_t interval_ms;
@@ -37,8 +46,8 @@ static struct {
 		.minimum = 1000,
 		.maximum = 1000000,
 		.confirmations = 1,
-		.rate = 10000,
-		.flows = 1,
+		.rate = RATE_NONE,
+		.train = 1,
 		.ports = LOAD_PORTS_MAX,
 		.step = 1,
 		.cid_len = 8 };
@@ -48,6 +57,23 @@ static const char *const kind_names[] = {
 	LOAD_KINDS(X)
 #undef X
 };
+
+static const char *const transport_names[] = {
+#define X(constant, name, meaning) [LOAD_BY_##constant] = name,
+	LOAD_TRANSPORTS(X)
+#undef X
+};
+
+static bool transport_parse(const char *text, void *ret_parsed)
+{
+	for (int i = 0; i < LOAD_TRANSPORT_COUNT; i++)
+		if (strcmp(text, transport_names[i]) == 0) {
+			*(struct transport *)ret_parsed =
+				(struct transport){ (enum load_transport)i, true };
+			return true;
+		}
+	return false;
+}
 
 static bool address_option_parse(const char *text, void *ret_parsed)
 {
@@ -119,12 +145,23 @@ static const struct option_entry send_entries[] = {
 	  .parse = address_option_parse, .parsed = &arguments.from },
 	{ 0, "mac", "MAC", "next hop (default: the kernel's neighbour)", .parse = mac_parse,
 	  .parsed = &arguments.mac },
-	{ 0, "kind", "KIND", "quic-short, quic-initial, quic-handshake or udp (default)",
+	{ 0, "by", "TRANSPORT", "live (BPF frames, default), af_xdp or sendmmsg (sockets)",
+	  .parse = transport_parse, .parsed = &arguments.transport },
+	{ 0, "kind", "KIND",
+	  "quic-short, quic-initial, quic-handshake, quic (a mix) or udp (default)",
 	  .parse = kind_parse, .parsed = &arguments.kind },
-	{ 0, "size", "BYTES", "UDP payload (default: 1200 for quic-initial, else 100)",
+	{ 0, "initials", "PERCENT", "of quic: open new connections (default: 0)",
+	  .number = &arguments.initials, FROM_TO(0, 100) },
+	{ 0, "migrations", "N", "of quic: connections change their 4-tuple, N a second",
+	  .number = &arguments.migrations, FROM_TO(1, 10000000) },
+	{ 0, "pcap", "FILE", "send the UDP datagrams of FILE instead, at its own times",
+	  .value = &arguments.capture },
+	{ 0, "size", "BYTES", "UDP payload (default: 1200 for Initials, else 100)",
 	  .number = &arguments.size, FROM_TO(1, LOAD_FRAME_LEN_MAX) },
 	{ 0, "flows", "N", "source ports and, beyond --ports, addresses (default: 1)",
 	  .number = &arguments.flows, FROM_TO(1, 100000000) },
+	{ 0, "train", "N", "datagrams in a row of one flow (default: 1)",
+	  .number = &arguments.train, FROM_TO(1, 1000000) },
 	{ 0, "ports", "N", "source ports of an address (default: 60000)",
 	  .number = &arguments.ports, FROM_TO(1, LOAD_PORTS_MAX) },
 	{ 0, "step", "N", "from one source address to the next (default: 1)",
@@ -149,6 +186,8 @@ static const struct option_entry send_entries[] = {
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds (default: 10)", .number = &arguments.seconds,
 	  FROM_TO(1, 86400) },
+	{ 0, "progress", NULL, "tell on stderr once a second (default: if it is a terminal)",
+	  .flag = &arguments.is_told },
 	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
 };
 
@@ -214,34 +253,63 @@ static const struct options options = {
 		"Exit status: 0 success, 1 failure, 2 bad usage.",
 };
 
+/* A connection of a mix has a flow of its own, unless both numbers are given. */
+static struct load_shape shape_make(uint64_t rate)
+{
+	uint64_t flows = arguments.flows, cids = arguments.cids;
+	bool is_mix = arguments.kind == LOAD_QUIC_MIX;
+
+	if (!flows)
+		flows = is_mix && cids ? cids : 1;
+	return (struct load_shape){
+		.kind = arguments.kind,
+		.to = arguments.to,
+		.first_port = arguments.from.port ? arguments.from.port : LOAD_FIRST_PORT,
+		.size = (uint32_t)arguments.size,
+		.flows = (uint32_t)flows,
+		.train = (uint32_t)arguments.train,
+		.ports = (uint32_t)arguments.ports,
+		.step = (uint32_t)arguments.step,
+		.first_cid = arguments.first_cid,
+		.cids = (uint32_t)(cids ? cids : flows),
+		.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
+		.stream = (uint32_t)arguments.stream,
+		.initials = (uint32_t)arguments.initials,
+		.migrations = (uint32_t)arguments.migrations,
+		.rate = rate,
+	};
+}
+
+/* Not said, a transport follows from what only one has, or which has it first. */
+static enum load_transport transport_choose(void)
+{
+	if (arguments.transport.is_set)
+		return arguments.transport.by;
+	return arguments.queues || arguments.capture ? LOAD_BY_AF_XDP : LOAD_BY_LIVE;
+}
+
 /* What the load options say. */
 static int source_config_make(struct load_source_config *ret_config, char *error, size_t error_size)
 {
 	static const uint8_t no_address[16];
 	bool has_from = memcmp(arguments.from.addr, no_address, sizeof(no_address)) != 0;
+	bool has_rate = arguments.rate != RATE_NONE;
+	uint64_t rate = has_rate ? arguments.rate : arguments.capture ? 0 : RATE_DEFAULT;
 	struct load_source_config config = {
 		.ifname = arguments.ifname,
-		.shape = {
-			.kind = arguments.kind,
-			.to = arguments.to,
-			.first_port = arguments.from.port ? arguments.from.port : LOAD_FIRST_PORT,
-			.size = (uint32_t)arguments.size,
-			.flows = (uint32_t)arguments.flows,
-			.ports = (uint32_t)arguments.ports,
-			.step = (uint32_t)arguments.step,
-			.first_cid = arguments.first_cid,
-			.cids = (uint32_t)(arguments.cids ? arguments.cids : arguments.flows),
-			.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
-			.stream = (uint32_t)arguments.stream,
-		},
+		.shape = shape_make(rate),
+		.capture = arguments.capture,
+		.by = transport_choose(),
 		.from = has_from ? arguments.from.addr : NULL,
 		.mac = arguments.mac.is_set ? arguments.mac.bytes : NULL,
-		.count = arguments.count ? arguments.count : 1000000,
-		.rate = arguments.rate,
+		.count = arguments.count || arguments.capture ? arguments.count : 1000000,
+		.rate = rate,
 		.seconds = (uint32_t)(arguments.seconds ? arguments.seconds : 10),
 		.cpu = (uint32_t)arguments.cpu,
-		.queues = (uint32_t)arguments.queues,
+		.queues = (uint32_t)(arguments.queues ? arguments.queues : 1),
 		.first_queue = (uint32_t)arguments.first_queue,
+		.is_as_captured = arguments.capture && !has_rate,
+		.is_told = arguments.is_told || isatty(STDERR_FILENO),
 	};
 
 	if (!config.shape.stream &&
@@ -262,7 +330,7 @@ static int send_run(char *error, size_t error_size)
 		err = load_source_run(&config, &result, error, error_size);
 	if (err)
 		return err;
-	if (load_summary_source(&result, config.shape.stream, arguments.is_json))
+	if (load_summary_source(&config, &result, arguments.is_json))
 		return fail(-1, error, error_size, "cannot write the result to stdout");
 	return 0;
 }
@@ -311,6 +379,7 @@ static int search_run(char *error, size_t error_size)
 	struct load_search_result result;
 	int err = source_config_make(&config.source, error, error_size);
 
+	config.source.is_told = false; /* the trials are */
 	config.stream = config.source.shape.stream;
 	if (!err)
 		err = load_search_run(&config, &result, error, error_size);
@@ -330,6 +399,7 @@ static size_t search_entries_build(struct option_entry *ret_entries)
 	memcpy(ret_entries, search_own_entries, sizeof(search_own_entries));
 	for (size_t i = 0; i < COUNT_OF(send_entries); i++) {
 		bool is_own = strcmp(send_entries[i].name, "rate") == 0 ||
+			      strcmp(send_entries[i].name, "pcap") == 0 ||
 			      strcmp(send_entries[i].name, "count") == 0;
 
 		for (size_t j = 0; j < COUNT_OF(search_own_entries); j++)
@@ -340,6 +410,17 @@ static size_t search_entries_build(struct option_entry *ret_entries)
 	return count;
 }
 
+static const char send_footer[] =
+	"Every run ends: after --count, --seconds, or at SIGINT. Nothing leaves but by IF, and only\n"
+	"if the route to ADDR goes by it, or with --mac. Examples:\n"
+	"  100000 connections, 2 % of the datagrams open new ones, 500 migrations a second:\n"
+	"    ringway-load send --interface=eth1 --to=192.0.2.1:443 --kind=quic --cids=100000 \\\n"
+	"        --initials=2 --migrations=500 --rate=200000 --count=4000000 --seconds=30\n"
+	"  without root, over the loopback:\n"
+	"    ringway-load send --interface=lo --to=127.0.0.1:4433 --by=sendmmsg --flows=16 --train=8\n"
+	"  what was captured, over and over, as fast as it goes:\n"
+	"    ringway-load send --interface=eth1 --to=192.0.2.1:443 --pcap=a.pcap --rate=0 --count=100000";
+
 /* What it does. */
 static const struct command {
 	const char *name;
@@ -348,9 +429,10 @@ static const struct command {
 } commands[] = {
 	{ "send",
 	  { .usage = "ringway-load send --interface=IF --to=ADDR:PORT [OPTION]...",
-	    .summary = "Send numbered UDP or QUIC datagrams.",
+	    .summary = "Send numbered UDP or QUIC datagrams, each when it is due.",
 	    .entries = send_entries,
-	    .count = COUNT_OF(send_entries) },
+	    .count = COUNT_OF(send_entries),
+	    .footer = send_footer },
 	  send_run },
 	{ "sink",
 	  { .usage = "ringway-load sink --interface=IF [OPTION]...",
@@ -377,6 +459,28 @@ static const struct command *command_find(const char *name)
 	for (size_t i = 0; i < COUNT_OF(commands); i++)
 		if (strcmp(commands[i].name, name) == 0)
 			return &commands[i];
+	return NULL;
+}
+
+/* Options of sending that contradict each other; NULL: none. */
+static const char *send_mistake(void)
+{
+	enum load_transport by = transport_choose();
+
+	if (arguments.kind != LOAD_QUIC_MIX && (arguments.initials || arguments.migrations))
+		return "--initials and --migrations are for --kind=quic";
+	if (arguments.migrations && !arguments.rate)
+		return "--migrations needs a --rate: frames tell the time";
+	if (arguments.queues && by != LOAD_BY_AF_XDP)
+		return "--queues is for --by=af_xdp";
+	if (arguments.mac.is_set && by == LOAD_BY_SENDMMSG)
+		return "--mac is not for --by=sendmmsg, which goes where the kernel's routes go";
+	if (arguments.capture && by == LOAD_BY_LIVE)
+		return "--pcap takes --by=af_xdp or --by=sendmmsg";
+	if (arguments.capture && (arguments.kind || arguments.size || arguments.flows ||
+				  arguments.cids || arguments.train > 1))
+		return "with --pcap, the file says what is sent: no --kind, --size, --flows, "
+		       "--cids, --train";
 	return NULL;
 }
 
@@ -407,6 +511,12 @@ static int command_parse(const struct command *command, int argc, char **argv)
 	if (arguments.by_socket && (!arguments.port || arguments.is_echo || arguments.is_handshake))
 		return options_misuse(
 			argv, "--by=socket takes --port, and neither --echo nor --handshake");
+	if (command->run != sink_run) {
+		const char *mistake = send_mistake();
+
+		if (mistake)
+			return options_misuse(argv, "%s", mistake);
+	}
 	if (!arguments.connections != !arguments.output)
 		return options_misuse(argv, "--connections and --output go together");
 	return -1;

@@ -185,6 +185,7 @@ static int trial_run(struct search *search, uint64_t rate, char *error, size_t e
 	int err = load_receiver_xdp_reset(search->sink);
 
 	source.rate = rate;
+	source.shape.rate = rate;
 	source.seconds = config->seconds;
 	source.count = rate * config->seconds;
 	source.shape.stream = config->stream + (uint32_t)search->result.trial_count;
