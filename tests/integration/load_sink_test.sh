@@ -12,8 +12,10 @@ load=$PWD/${BUILD:-build}/ringway-load
 line=$PWD/tests/integration/load_line.py
 name=loadsink$$
 dir=$(mktemp -d)
+chmod 711 "$dir"
 failures=0
 running=
+by=xdp
 
 cleanup() {
 	for process in $running; do
@@ -76,30 +78,45 @@ counter() {
 	run_in "$1" ethtool -S "$2" | awk -v name="_$3:\$" '$1 ~ name { sum += $2 } END { print sum + 0 }'
 }
 
-drops_are() {
-	[[ $(counter far c0 xdp_drops) == "$1" ]]
+# What the sink has taken from the interface, since that is there: by a program, or by
+# a socket.
+taken() {
+	case $by in
+	xdp) counter far c0 xdp_drops ;;
+	socket) run_in far awk '/^Udp: [0-9]/ { print $2 }' /proc/net/snmp ;;
+	esac
+}
+
+taken_is() {
+	[[ $(taken) == "$1" ]]
 }
 
 # through_line PLAN COUNT RATE [SINK_OPTION]...: $dir/sink.json and $dir/line.json
 through_line() {
 	local sink passer arrived
 
-	arrived=$(counter far c0 xdp_drops)
-	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --json "${@:4}"
+	arrived=$(taken)
+	# A socket takes no privileges; a program does.
+	start_in far "$dir/sink.json" "$dir/sink.err" \
+		setpriv $([[ $by == xdp ]] || echo --reuid=65534 --regid=65534 --clear-groups) \
+		"$load" sink --interface=c0 --by=$by --port=4433 --json "${@:4}"
 	sink=$started
 	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
 	start_in middle "$dir/line.json" "$dir/line.err" python3 "$line" m0 m1 "{\"count\": $2, $1}"
 	passer=$started
 	wait_for "the line" grep -q ready "$dir/line.err"
-	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:443 --from=10.9.1.1 \
+	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:4433 --from=10.9.1.1 \
 		--mac="$far_mac" --kind=quic-short --size=200 --flows=10 --count="$2" --rate="$3" \
 		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
 		fail "send: $(cat "$dir/send.err")"
 	wait "$passer" || fail "the line: $(cat "$dir/line.err")"
-	wait_for "what the line passed on" drops_are \
+	wait_for "what the line passed on" taken_is \
 		$((arrived + $(python3 -c 'import json, sys; print(json.load(sys.stdin)["received"])' <"$dir/line.json")))
 	kill -TERM "$sink"
-	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	if ! wait "$sink"; then
+		fail "the sink: $(cat "$dir/sink.err")"
+		exit 1
+	fi
 	check "the line had them all" "$dir/sent.json" "$dir/line.json" 'd[0]["sent"] == d[1]["taken"]'
 }
 
@@ -173,6 +190,28 @@ progress_case() {
 	echo "progress: a line a row"
 }
 
+# The same by a socket, whose latencies have the way through the network stack in them.
+socket_cases() {
+	local connections
+
+	by=socket
+	: >"$dir/connections"
+	chmod 666 "$dir/connections" # whoever the sink is
+	line_case "by a socket: all of it" \
+		'"drop": 7, "duplicate": 11, "swap": 5, "corrupt": 13, "hold_ms": [[50, 1], [50, 3]]' 3000 3000 \
+		--connections=3000 --output="$dir/connections"
+	check "by a socket: destinations" "$dir/sink.json" \
+		'[[*e.values()] for e in d[0]["destinations"]] ==
+		 [["10.9.2.2", 4433, d[0]["received"], 200 * d[0]["received"]]]'
+	check "by a socket: latency" "$dir/sink.json" "$dir/line.json" \
+		'd[0]["latency_ns"]["count"] == len(d[1]["before_ns"]) and
+		 d[0]["latency_ns"]["p50"] >= rank(d[1]["before_ns"], 500) and
+		 d[0]["latency_ns"]["max"] >= d[1]["before_ns"][-1]'
+	connections=$(python3 -c 'import sys; print(open(sys.argv[1], "rb").read().count(1))' "$dir/connections")
+	check "by a socket: connections" "$dir/sink.json" "d[0]['streams'][0]['new'] == $connections"
+	by=xdp
+}
+
 policer_count() {
 	run_in middle nft -j list counter inet filter policed | python3 -c 'import json, sys
 print([o["counter"]["packets"] for o in json.load(sys.stdin)["nftables"] if "counter" in o][0])'
@@ -238,7 +277,14 @@ refused() {
 }
 
 refusal_cases() {
-	local search="search --interface=a0 --to=10.9.2.2:443"
+	local search="search --interface=a0 --to=10.9.2.2:443" by="--by=socket takes --port"
+
+	refused 2 "$by" sink --interface=a0 --by=socket
+	refused 2 "$by" sink --interface=a0 --by=socket --port=5 --echo
+	refused 2 "$by" sink --interface=a0 --by=socket --port=5 --handshake
+	refused 2 "bad value of --by: 'hand'" sink --interface=a0 --by=hand
+	refused 1 "a socket on a9 for UDP port 4433: No such device" sink --interface=a9 --by=socket \
+		--port=4433
 
 	# shellcheck disable=SC2086 # $search is several words
 	{
@@ -304,6 +350,7 @@ line_case "all of it" '"drop": 7, "duplicate": 11, "swap": 5, "corrupt": 13, "ho
 	3000 3000
 hole_case
 progress_case
+socket_cases
 search_cases
 signal_case
 ((failures == 0))
