@@ -25,8 +25,11 @@
 /* A source ends by itself; one that has not by then never will. */
 #define SOURCE_SLACK_S 10
 
-/* Offering less than this of what was asked for is worth telling. */
-#define OFFERED_SHARE 0.99
+/* A trial that passes while less than this of its rate was offered says little: it is
+ * tried again, so often in all. */
+#define OFFERED_SHARE	       0.99
+#define ATTEMPT_COUNT_MAX      3
+#define SEARCH_TRIAL_COUNT_MAX (LOAD_BISECT_TRIAL_COUNT_MAX * ATTEMPT_COUNT_MAX)
 
 struct search {
 	const struct load_search_config *config;
@@ -213,17 +216,33 @@ static enum load_search_limit limit_of(const struct search *search)
 	const struct load_search_result *result = &search->result;
 
 	if (!load_bisect_is_confirmed(&search->bisect))
-		return result->trial_count < LOAD_BISECT_TRIAL_COUNT_MAX ? LOAD_SEARCH_MINIMUM
-									 : LOAD_SEARCH_TRIALS;
+		return search->bisect.trial_count < LOAD_BISECT_TRIAL_COUNT_MAX
+			       ? LOAD_SEARCH_MINIMUM
+			       : LOAD_SEARCH_TRIALS;
 	if (result->offered < OFFERED_SHARE * (double)result->rate)
 		return LOAD_SEARCH_SOURCE;
 	return result->rate == search->config->maximum ? LOAD_SEARCH_MAXIMUM : LOAD_SEARCH_LOSS;
 }
 
-/* Of the winner's trials the one that offered least: all of them bear out that. */
+static bool is_short(const struct load_search_trial *trial)
+{
+	return trial->offered < OFFERED_SHARE * (double)trial->rate;
+}
+
+/* Whether trial bears the winner out, and the one before says more than it should: of
+ * those in full the slowest counts, and only where there are none, of the others. */
+static bool is_better_witness(const struct load_search_trial *trial,
+			      const struct load_search_trial *before)
+{
+	if (!before || is_short(trial) != is_short(before))
+		return !before || is_short(before);
+	return trial->offered < before->offered;
+}
+
 static void conclude(struct search *search)
 {
 	struct load_search_result *result = &search->result;
+	const struct load_search_trial *witness = NULL;
 
 	result->rate = load_bisect_winner(&search->bisect);
 	result->is_confirmed = load_bisect_is_confirmed(&search->bisect);
@@ -231,10 +250,29 @@ static void conclude(struct search *search)
 		const struct load_search_trial *trial = &result->trials[i];
 
 		if (trial->rate == result->rate && trial->has_passed &&
-		    (result->offered <= 0 || trial->offered < result->offered))
-			result->offered = trial->offered;
+		    is_better_witness(trial, witness))
+			witness = trial;
 	}
+	result->offered = witness ? witness->offered : 0;
 	result->limit = limit_of(search);
+}
+
+/* One that passes in full, or fails; *ret_has_passed is how it ended. */
+static int rate_try(struct search *search, uint64_t rate, bool *ret_has_passed, char *error,
+		    size_t error_size)
+{
+	for (int i = 0; i < ATTEMPT_COUNT_MAX; i++) {
+		const struct load_search_trial *trial =
+			&search->result.trials[search->result.trial_count];
+		int err = trial_run(search, rate, error, error_size);
+
+		if (err)
+			return err;
+		*ret_has_passed = trial->has_passed;
+		if (!trial->has_passed || !is_short(trial))
+			break;
+	}
+	return 0;
 }
 
 static int trials_run(struct search *search, char *error, size_t error_size)
@@ -242,12 +280,12 @@ static int trials_run(struct search *search, char *error, size_t error_size)
 	uint64_t rate;
 
 	while ((rate = load_bisect_next(&search->bisect))) {
-		int err = trial_run(search, rate, error, error_size);
+		bool passed = false;
+		int err = rate_try(search, rate, &passed, error, error_size);
 
 		if (err)
 			return err;
-		load_bisect_note(&search->bisect, rate,
-				 search->result.trials[search->result.trial_count - 1].has_passed);
+		load_bisect_note(&search->bisect, rate, passed);
 	}
 	conclude(search);
 	return 0;
@@ -270,7 +308,7 @@ int load_search_run(const struct load_search_config *config, struct load_search_
 	};
 	int err;
 
-	search.result.trials = calloc(LOAD_BISECT_TRIAL_COUNT_MAX, sizeof(*search.result.trials));
+	search.result.trials = calloc(SEARCH_TRIAL_COUNT_MAX, sizeof(*search.result.trials));
 	if (!search.result.trials)
 		return fail(-ENOMEM, error, error_size, "out of memory");
 	signals_block(&search);

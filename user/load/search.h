@@ -48,7 +48,7 @@ enum load_search_limit {
 };
 
 struct load_search_result {
-	double offered; /* what the winner's trials offered, at least; 0: none passed */
+	double offered; /* by the slowest of the winner's trials in full; 0: none passed */
 	uint64_t rate;	/* what they were asked for */
 	enum load_search_limit limit;
 	bool is_confirmed;
