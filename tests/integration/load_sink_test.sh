@@ -93,12 +93,12 @@ taken_is() {
 
 # through_line PLAN COUNT RATE [SINK_OPTION]...: $dir/sink.json and $dir/line.json
 through_line() {
-	local sink passer arrived
+	local sink passer arrived who=()
 
+	# A program takes privileges, a socket none.
+	[[ $by == xdp ]] || who=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 	arrived=$(taken)
-	# A socket takes no privileges; a program does.
-	start_in far "$dir/sink.json" "$dir/sink.err" \
-		setpriv $([[ $by == xdp ]] || echo --reuid=65534 --regid=65534 --clear-groups) \
+	start_in far "$dir/sink.json" "$dir/sink.err" "${who[@]}" \
 		"$load" sink --interface=c0 --by=$by --port=4433 --json "${@:4}"
 	sink=$started
 	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
