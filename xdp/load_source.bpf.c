@@ -32,17 +32,33 @@ static bool take_token(__u64 now_ns)
 	return true;
 }
 
+/* The frames of a run are as long as the longest form. */
+static __always_inline bool frame_shorten(struct xdp_md *ctx, const struct load_varying *varying)
+{
+	__s32 surplus;
+
+	if (!plan.is_mix)
+		return true;
+	surplus = (__s32)(ctx->data_end - ctx->data) - varying->form->frame_len;
+	return surplus <= 0 || !bpf_xdp_adjust_tail(ctx, -surplus);
+}
+
 SEC("xdp")
 int send_next(struct xdp_md *ctx)
 {
-	struct cursor cur = { (void *)(long)ctx->data, (void *)(long)ctx->data_end };
 	__u64 now_ns = bpf_ktime_get_ns();
+	struct load_varying varying;
+	struct cursor cur;
 
 	if (progress.sent >= plan.count || !take_token(now_ns)) {
 		progress.skipped++;
 		return XDP_DROP;
 	}
-	if (!load_frame_write(&plan, &cur, progress.sent))
+	load_vary(&plan, progress.sent, now_ns, &varying);
+	if (!frame_shorten(ctx, &varying))
+		return XDP_ABORTED;
+	cur = (struct cursor){ (void *)(long)ctx->data, (void *)(long)ctx->data_end };
+	if (!load_frame_write(&plan, &cur, &varying))
 		return XDP_ABORTED;
 
 	if (!progress.sent)

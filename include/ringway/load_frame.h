@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* load_frame.h - writes the frames of a load_plan, in the kernel as in userspace.
  *
- * A frame is a template's bytes, into which headers, Connection ID and sequence are
+ * A frame is a template's bytes, into which headers, Connection ID and trailer are
  * written. The plan is volatile because a BPF program's constants are. */
 #ifndef RINGWAY_LOAD_FRAME_H
 #define RINGWAY_LOAD_FRAME_H
@@ -10,56 +10,141 @@
 #include "ringway/load_abi.h"
 #include "ringway/parse.h"
 
-union load_cid {
-	__u64 words_be[LOAD_CID_WORD_COUNT];
-	__u8 bytes[8 * LOAD_CID_WORD_COUNT];
+/* What a frame is of; as load_plan says. */
+struct load_pick {
+	__u64 cid; /* number of its Connection ID */
+	__u64 flow;
+	const volatile struct load_form *form;
 };
 
 /* What differs from frame to frame. */
 struct load_varying {
-	union load_cid cid;
-	__u64 sequence_be;
+	__u64 words_be[LOAD_HEAD_WORD_COUNT]; /* of the payload, the first */
+	__u64 trailer_be[sizeof(struct load_trailer) / 8];
+	const volatile struct load_form *form;
 	__u32 address_be; /* last four bytes of the source address */
 	__u16 port_be;
 };
 
-PARSE_INLINE void load_vary(const volatile struct load_plan *plan, __u64 sequence,
+PARSE_INLINE void load_pick_plain(const volatile struct load_plan *plan, __u64 sequence,
+				  struct load_pick *ret_pick)
+{
+	__u64 turn = plan->train > 1 ? sequence / plan->train : sequence;
+
+	ret_pick->flow = turn % plan->flow_count;
+	ret_pick->cid = plan->first_cid + turn % plan->cid_count;
+	ret_pick->form = &plan->forms[LOAD_FORM_MAIN];
+}
+
+PARSE_INLINE void load_pick_mixed(const volatile struct load_plan *plan, __u64 sequence,
+				  struct load_pick *ret_pick)
+{
+	__u64 initials = sequence * plan->initials / 100;
+	__u64 connection, migrations, paths = 0;
+
+	if ((sequence + 1) * plan->initials / 100 > initials) {
+		ret_pick->flow =
+			(__u64)LOAD_PATH_COUNT * plan->flow_count + initials % plan->flow_count;
+		ret_pick->cid = plan->first_cid + plan->cid_count + initials;
+		ret_pick->form = &plan->forms[LOAD_FORM_INITIAL];
+		return;
+	}
+	connection = (sequence - initials) / plan->train % plan->cid_count;
+	if (plan->migrations) {
+		migrations = sequence * plan->migrations / plan->rate;
+		paths = (migrations + plan->cid_count - 1 - connection) / plan->cid_count;
+	}
+	ret_pick->flow = paths % LOAD_PATH_COUNT * plan->flow_count + connection % plan->flow_count;
+	ret_pick->cid = plan->first_cid + connection;
+	ret_pick->form = &plan->forms[LOAD_FORM_MAIN];
+}
+
+PARSE_INLINE void load_pick(const volatile struct load_plan *plan, __u64 sequence,
+			    struct load_pick *ret_pick)
+{
+	if (plan->is_mix)
+		load_pick_mixed(plan, sequence, ret_pick);
+	else
+		load_pick_plain(plan, sequence, ret_pick);
+}
+
+/* Word `word` of Connection ID `number`, masked; zeros beyond its end. */
+PARSE_INLINE __u64 load_cid_bytes(const volatile struct load_form *form, __u64 number, __u32 word)
+{
+	__u64 mask = form->cid_mask * 0x0101010101010101ull;
+	__u32 len = form->cid_len;
+
+	if (len <= 8 * word)
+		return 0;
+	len -= 8 * word;
+	return (load_cid_word(number, word) ^ mask) & (len < 8 ? ~(~0ull >> 8 * len) : ~0ull);
+}
+
+/* The payload's first words, the Connection ID shifted in. Returns their hash. */
+PARSE_INLINE __u64 load_vary_words(const volatile struct load_form *form, __u64 number,
+				   struct load_varying *varying)
+{
+	__u32 shift = 8 * form->cid_offset;
+	__u64 before = 0, hash = 0;
+
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT; i++) {
+		__u64 cid = i < LOAD_CID_WORD_COUNT ? load_cid_bytes(form, number, i) : 0;
+		__u64 word = form->words[i] | before << (64 - shift) | cid >> shift;
+
+		if (i < form->hash_words)
+			hash += load_hash_word(word, i);
+		varying->words_be[i] = load_be64(word);
+		before = cid;
+	}
+	return hash;
+}
+
+PARSE_INLINE void load_vary_source(const volatile struct load_plan *plan, __u64 flow,
+				   struct load_varying *varying)
+{
+	varying->address_be = wire_be32(plan->first_address +
+					(__u32)(flow / plan->port_count) * plan->address_step);
+	varying->port_be = wire_be16((__u16)(plan->first_port + flow % plan->port_count));
+}
+
+/* Datagram `sequence` of the plan, made at now_ns. */
+PARSE_INLINE void load_vary(const volatile struct load_plan *plan, __u64 sequence, __u64 now_ns,
 			    struct load_varying *ret_varying)
 {
-	__u64 flow = sequence % plan->flow_count;
-	__u64 number = plan->first_cid + sequence % plan->cid_count;
+	struct load_pick pick;
+	__u64 hash;
 
-	for (int i = 0; i < LOAD_CID_WORD_COUNT; i++)
-		ret_varying->cid.words_be[i] = load_be64(load_cid_word(number, (__u32)i));
-	for (int i = 0; i < (int)sizeof(union load_cid); i++)
-		ret_varying->cid.bytes[i] =
-			i < plan->cid_len ? ret_varying->cid.bytes[i] ^ plan->cid_mask : 0;
-	ret_varying->sequence_be = load_be64(sequence);
-	ret_varying->address_be = wire_be32(plan->first_address +
-					    (__u32)(flow / plan->port_count) * plan->address_step);
-	ret_varying->port_be = wire_be16((__u16)(plan->first_port + flow % plan->port_count));
+	load_pick(plan, sequence, &pick);
+	ret_varying->form = pick.form;
+	load_vary_source(plan, pick.flow, ret_varying);
+	hash = pick.form->hash + load_vary_words(pick.form, pick.cid, ret_varying) +
+	       load_hash_word(sequence, LOAD_HASH_SEQUENCE_PLACE);
+	ret_varying->trailer_be[0] = load_be64(now_ns);
+	ret_varying->trailer_be[1] = load_be64(hash);
+	ret_varying->trailer_be[2] = load_be64((__u64)LOAD_MAGIC << 32 | plan->stream);
+	ret_varying->trailer_be[3] = load_be64(sequence);
 }
 
-/* RFC 1071 section 2B: the sum of bytes that begin at an odd offset is turned. */
-PARSE_INLINE __u16 load_sum_at(const void *bytes, __u32 len, __u32 offset)
+PARSE_INLINE __u64 load_sum(__u64 word_be)
 {
-	__u16 sum = checksum_fold(checksum_words(bytes, len));
-
-	return offset & 1 ? __builtin_bswap16(sum) : sum;
+	return (word_be & 0xffffffff) + (word_be >> 32);
 }
 
-/* The address is in the pseudo-header of both families. */
-PARSE_INLINE __u16 load_udp_checksum(const volatile struct load_plan *plan,
-				     const struct load_varying *varying)
+/* The source address is in the pseudo-header of both families. RFC 1071 section 2B: the
+ * sum of bytes that begin at an odd offset is turned. */
+PARSE_INLINE __u16 load_udp_checksum(const struct load_varying *varying)
 {
-	__u32 sum = plan->udp_sum;
+	__u64 sum = (__u64)varying->form->udp_sum + varying->port_be + varying->address_be;
+	__u64 trailer = 0;
+	__u16 folded;
 
-	sum += load_sum_at(&varying->cid, sizeof(varying->cid), plan->cid_offset);
-	sum += load_sum_at(&varying->sequence_be, sizeof(varying->sequence_be),
-			   plan->sequence_offset);
-	sum += load_sum_at(&varying->address_be, sizeof(varying->address_be), 0);
-	sum += varying->port_be;
-	return checksum_udp_nonzero((__u16)~checksum_fold(sum));
+	for (int i = 0; i < LOAD_HEAD_WORD_COUNT; i++) {
+		sum += load_sum(varying->words_be[i]);
+		trailer += load_sum(varying->trailer_be[i]);
+	}
+	folded = checksum_fold_wide(trailer);
+	sum += varying->form->trailer_offset & 1 ? __builtin_bswap16(folded) : folded;
+	return checksum_udp_nonzero((__u16)~checksum_fold_wide(sum));
 }
 
 /* Returns the UDP payload, or NULL if the frame is too short for the headers. */
@@ -72,10 +157,12 @@ PARSE_INLINE void *load_write_head4(const volatile struct load_plan *plan, struc
 		return 0;
 	*head = plan->head.v4;
 	__builtin_memcpy(head->ipv4.src, &varying->address_be, 4);
+	head->ipv4.len_be = varying->form->ip_len_be;
 	head->ipv4.checksum_be =
-		(__u16)~checksum_fold(plan->ip_sum + checksum_words(&varying->address_be, 4));
+		(__u16)~checksum_fold_wide((__u64)varying->form->ip_sum + varying->address_be);
 	head->udp.src_be = varying->port_be;
-	head->udp.checksum_be = load_udp_checksum(plan, varying);
+	head->udp.len_be = varying->form->udp_len_be;
+	head->udp.checksum_be = load_udp_checksum(varying);
 	return cur->pos;
 }
 
@@ -88,40 +175,56 @@ PARSE_INLINE void *load_write_head6(const volatile struct load_plan *plan, struc
 		return 0;
 	*head = plan->head.v6;
 	__builtin_memcpy(head->ipv6.src + 12, &varying->address_be, 4);
+	head->ipv6.payload_len_be = varying->form->ip_len_be;
 	head->udp.src_be = varying->port_be;
-	head->udp.checksum_be = load_udp_checksum(plan, varying);
+	head->udp.len_be = varying->form->udp_len_be;
+	head->udp.checksum_be = load_udp_checksum(varying);
 	return cur->pos;
 }
 
-PARSE_INLINE int load_write_payload(const volatile struct load_plan *plan, __u8 *payload,
-				    const void *end, const struct load_varying *varying)
+/* A copy to any boundary. To BPF's compiler that would be single bytes, and its verifier
+ * has nothing against whole words. */
+PARSE_INLINE void load_store(void *to, __u64 word)
 {
-	__u8 *cid = payload + plan->cid_offset;
-	__u8 *sequence = payload + plan->sequence_offset;
+#ifdef __bpf__
+	*(__u64 *)to = word;
+#else
+	__builtin_memcpy(to, &word, sizeof(word));
+#endif
+}
 
-	if ((void *)(sequence + sizeof(varying->sequence_be)) > end)
+/* Words first, trailer last: in a short payload they overlap. 0 if there is no room. */
+PARSE_INLINE int load_payload_write(const struct load_varying *varying, __u8 *payload,
+				    const void *end)
+{
+	const volatile struct load_form *form = varying->form;
+	__u8 *trailer = payload + (form->trailer_offset & (LOAD_PAYLOAD_MAX - 1));
+	__u8 *filler = payload + (form->filler_offset & (LOAD_PAYLOAD_MAX - 1));
+	__u32 size = sizeof(struct load_trailer);
+
+	if ((void *)(payload + size) > end || (void *)(filler + size) > end ||
+	    (void *)(trailer + size) > end)
 		return 0;
-	__builtin_memcpy(sequence, &varying->sequence_be, sizeof(varying->sequence_be));
-	for (__u32 i = 0; i < sizeof(union load_cid) && i < plan->cid_len; i++) {
-		if ((void *)(cid + i + 1) > end)
-			return 0;
-		cid[i] = varying->cid.bytes[i];
-	}
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT && form->filler_offset; i++)
+		load_store(filler + 8 * i, load_be64(form->filler[i]));
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT; i++)
+		load_store(payload + 8 * i, varying->words_be[i]);
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT; i++)
+		load_store(trailer + 8 * i, varying->trailer_be[i]);
 	return 1;
 }
 
-/* Frame `sequence` of the plan. 0 if there is no room for it, which has its reason in
+/* Returns the frame's length, or 0 if there is no room for it, which has its reason in
  * another plan. */
-PARSE_INLINE int load_frame_write(const volatile struct load_plan *plan, struct cursor *cur,
-				  __u64 sequence)
+PARSE_INLINE __u32 load_frame_write(const volatile struct load_plan *plan, struct cursor *cur,
+				    const struct load_varying *varying)
 {
-	struct load_varying varying;
-	void *payload;
+	void *payload = plan->is_ipv6 ? load_write_head6(plan, cur, varying)
+				      : load_write_head4(plan, cur, varying);
 
-	load_vary(plan, sequence, &varying);
-	payload = plan->is_ipv6 ? load_write_head6(plan, cur, &varying)
-				: load_write_head4(plan, cur, &varying);
-	return payload && load_write_payload(plan, payload, cur->end, &varying);
+	if (!payload || !load_payload_write(varying, payload, cur->end))
+		return 0;
+	return varying->form->frame_len;
 }
 
 #endif

@@ -4,6 +4,9 @@
 
 read IF JSON   captures {"count"} frames and checks each against what JSON says
                the source was told: every byte that a receiver may rely on.
+               See pick() for a mix of new and old connections.
+pcap FILE JSON       writes a capture of link type {"link"}
+replayed IF JSON     checks that the datagrams of such a capture arrive
 write IF JSON  sends one frame for each sequence of each of {"frames"}, the checksums
                off by "damage" and "ip_damage".
 """
@@ -12,8 +15,10 @@ import json
 import socket
 import struct
 import sys
+import time
 
 MASK = (1 << 64) - 1
+TRAILER = 32
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 PACKET_OUTGOING = 4
@@ -36,6 +41,18 @@ def connection_id(number, length):
         x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
         out += struct.pack("!Q", x ^ (x >> 31))
     return out[:length]
+
+
+def payload_hash(data, sequence):
+    """Each word of eight bytes, mixed with its place, and the sequence at a place of its own."""
+    total = len(data)
+    data += bytes(-len(data) % 8)
+    words = [*enumerate(struct.unpack(f"!{len(data) // 8}Q", data)), (0xFFFFFFFF, sequence)]
+    for place, word in words:
+        x = word ^ (place * 0x9E3779B97F4A7C15 & MASK)
+        x = ((x ^ (x >> 32)) * 0xBF58476D1CE4E5B9) & MASK
+        total += x ^ (x >> 32)
+    return total & MASK
 
 
 class Refused(Exception):
@@ -70,19 +87,34 @@ def parse_ip(frame):
     return ipaddress.ip_address(src), ipaddress.ip_address(dst), pseudo, udp
 
 
-def check_header(want, number, payload):
+def pick(want, sequence):
+    """Kind, size, number of the Connection ID and flow of a datagram."""
+    flows, cids, first = want["flows"], want["cids"], want.get("first_cid", 0)
+    train = want.get("train", 1)
+    if want["kind"] != "quic":
+        turn = sequence // train
+        return want["kind"], want["size"], first + turn % cids, turn % flows
+    before = sequence * want["initials"] // 100
+    if (sequence + 1) * want["initials"] // 100 > before:
+        return "quic-initial", want["initial_size"], first + cids + before, 4 * flows + before % flows
+    connection = (sequence - before) // train % cids
+    all_migrations = sequence * want["migrations"] // want["rate"]
+    own = sum(1 for turn in range(all_migrations) if turn % cids == connection)
+    return "quic-short", want["size"], first + connection, own % 4 * flows + connection % flows
+
+
+def check_header(kind, cid, payload):
     """The bytes before the filler; returns how many there are."""
-    cid = connection_id(want.get("first_cid", 0) + number, want["cid_len"])
-    if want["kind"] == "quic-short":
+    if kind == "quic-short":
         equal("QUIC short header", b"\x40" + cid, payload[: 1 + len(cid)])
         return 1 + len(cid)
-    if want["kind"] == "quic-initial":
+    if kind == "quic-initial":
         cid = bytes(byte ^ 0xFF for byte in cid)
         start = b"\xc0\0\0\0\1" + bytes([len(cid)]) + cid + b"\0\0"
         start += struct.pack("!H", 0x4000 | (len(payload) - len(start) - 2))
         equal("QUIC Initial header", start, payload[: len(start)])
         return len(start)
-    if want["kind"] == "quic-handshake":
+    if kind == "quic-handshake":
         start = b"\xe0\0\0\0\1\0" + bytes([len(cid)]) + cid
         start += struct.pack("!H", 0x4000 | (len(payload) - len(start) - 2))
         equal("QUIC Handshake header", start, payload[: len(start)])
@@ -90,12 +122,11 @@ def check_header(want, number, payload):
     return 0
 
 
-def check_frame(want, sequence, frame):
+def check_udp(want, flow, size, frame):
+    """Headers and checksums; returns the payload."""
     src, dst, pseudo, udp = parse_ip(frame)
-    flow = sequence % want["flows"]
     ports = min(want.get("ports", 60000), 65536 - want["first_port"])
     sport, dport, length, checksum = struct.unpack_from("!4H", udp)
-    payload = udp[8:]
 
     equal("MAC addresses", bytes.fromhex(want["macs"].replace(":", "")), frame[:12])
     address = ipaddress.ip_address(want["from"]) + flow // ports * want.get("step", 1)
@@ -103,37 +134,121 @@ def check_frame(want, sequence, frame):
     equal("source port", want["first_port"] + flow % ports, sport)
     equal("destination", ipaddress.ip_address(want["to"]), dst)
     equal("destination port", want["port"], dport)
-    equal("UDP length", 8 + want["size"], length)
+    equal("UDP length", 8 + size, length)
     equal("UDP length of the frame", len(udp), length)
     if checksum == 0:
         raise Refused("no UDP checksum")
     equal("UDP checksum", 0xFFFF, internet_sum(pseudo + udp))
-    header = check_header(want, sequence % want["cids"], payload)
-    filler = bytes(i & 0xFF for i in range(header, want["size"] - 16))
-    equal("filler", filler, payload[header:-16])
-    equal("trailer", struct.pack("!4sIQ", b"RWLD", want["stream"], sequence), payload[-16:])
+    return udp[8:]
+
+
+def check_frame(want, sequence, frame):
+    """Returns when it was made."""
+    kind, size, number, flow = pick(want, sequence)
+    payload = check_udp(want, flow, size, frame)
+    header = check_header(kind, connection_id(number, want["cid_len"]), payload)
+    filler = bytes(i & 0xFF for i in range(header, size - TRAILER))
+    equal("filler", filler, payload[header:-TRAILER])
+    trailer = struct.pack("!Q4sIQ", payload_hash(payload[:-TRAILER], sequence), b"RWLD",
+                          want["stream"], sequence)
+    equal("trailer", trailer, payload[8 - TRAILER:])
+    sent, = struct.unpack_from("!Q", payload, len(payload) - TRAILER)
+    if not 0 <= time.monotonic_ns() - sent < 60 * 10**9:
+        raise Refused(f"sent at {sent}, now {time.monotonic_ns()}")
+    return sent
 
 
 def read(interface, want):
+    """Prints by how many nanoseconds the first and the last were made apart."""
+    sent = []
+    for number, frame in captured(interface, want, lambda frame: frame[-16:-12] == b"RWLD"):
+        try:
+            sent.append(check_frame(want, number, frame))
+        except Refused as refused:
+            raise Refused(f"frame {number}: {refused}\n{frame.hex()}") from None
+    print(sent[-1] - sent[0])
+
+
+def captured(interface, want, is_ours):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
     sock.bind((interface, 0))
     sock.settimeout(15)
     print("ready", flush=True)
-    for sequence in range(want["count"]):
+    for number in range(want["count"]):
         while True:
-            frame, address = sock.recvfrom(4096)
-            if address[2] != PACKET_OUTGOING and frame[-16:-12] == b"RWLD":
+            frame, address = sock.recvfrom(65536)
+            if address[2] != PACKET_OUTGOING and is_ours(frame):
                 break
+        yield number, frame
+
+
+# Six datagrams of four flows, two of them the ends of one connection, and what is
+# none: a fragment, TCP, one cut short, one too long. Milliseconds, sender, destination, bytes.
+CLIENTS = [("10.1.2.3", 5000), ("10.1.2.3", 5001), ("2001:db8::7", 5000)]
+SERVER4, SERVER6 = ("10.3.3.3", 443), ("2001:db8::3", 443)
+TRAFFIC = [
+    (0, CLIENTS[0], SERVER4, 1, "whole", 0),
+    (2, CLIENTS[0], SERVER4, 700, "fragment", None),
+    (5, CLIENTS[2], SERVER6, 1232, "whole", 1),
+    (5, CLIENTS[1], SERVER4, 77, "whole", 2),
+    (6, CLIENTS[1], SERVER4, 77, "tcp", None),
+    (7, SERVER4, CLIENTS[0], 1400, "whole", 3),
+    (8, CLIENTS[1], SERVER4, 90, "cut", None),
+    (9, CLIENTS[0], SERVER4, 1473, "whole", None),
+    (20, CLIENTS[0], SERVER4, 1401, "whole", 0),
+    (50, CLIENTS[2], SERVER6, 8, "whole", 1),
+]
+SENT = [(when, size, flow, number) for number, (when, _, _, size, _, flow) in enumerate(TRAFFIC)
+        if flow is not None]
+
+
+def traffic_payload(number, size):
+    return bytes((number * 31 + i * 7) & 0xFF for i in range(size))
+
+
+def traffic_packet(number):
+    _, (src, sport), (dst, dport), size, what, _ = TRAFFIC[number]
+    src, dst = ipaddress.ip_address(src).packed, ipaddress.ip_address(dst).packed
+    udp = struct.pack("!4H", sport, dport, 8 + size, 1) + traffic_payload(number, size)
+    protocol = 6 if what == "tcp" else 17
+    if len(src) == 16:
+        return struct.pack("!IHBB", 6 << 28, len(udp), protocol, 64) + src + dst + udp
+    fragment = 0x2000 if what == "fragment" else 0
+    return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, fragment, 64, protocol, 0) + src + dst + udp
+
+
+def pcap(path, what):
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, what["link"]))
+        for number, (when, _, _, _, kind, _) in enumerate(TRAFFIC):
+            packet = traffic_packet(number)
+            if what["link"] == 1:
+                packet = bytes(12) + (b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\0") + packet
+            kept = packet[:-1] if kind == "cut" else packet
+            file.write(struct.pack("<IIII", 1000, when * 1000, len(kept), len(packet)) + kept)
+
+
+def replayed(interface, want):
+    """Prints when each came after the first, in nanoseconds of this side."""
+    times = []
+    port = struct.pack("!H", want["port"])
+    is_ours = lambda frame: frame[36:38] == port if frame[12:14] == b"\x08\0" else frame[56:58] == port
+    for number, frame in captured(interface, want, is_ours):
+        _, size, flow, source = SENT[number % len(SENT)]
         try:
-            check_frame(want, sequence, frame)
+            equal("payload", traffic_payload(source, size), check_udp(want, flow, size, frame))
         except Refused as refused:
-            sys.exit(f"frame {sequence}: {refused}\n{frame.hex()}")
+            raise Refused(f"frame {number}: {refused}\n{frame.hex()}") from None
+        times.append(time.monotonic_ns())
+    print(*(when - times[0] for when in times))
 
 
 def udp_datagram(what, sequence, src, dst):
-    trailer = struct.pack("!4sIQ", what.get("magic", "RWLD").encode(), what["stream"], sequence)
-    payload = bytes(what.get("filler", 7)) + trailer
+    filler = bytes(what.get("filler", 7))
+    trailer = struct.pack("!QQ4sIQ", 0, payload_hash(filler, sequence),
+                          what.get("magic", "RWLD").encode(), what["stream"], sequence)
+    payload = filler + trailer
     header = struct.pack("!3H", 5000, what["port"], 8 + len(payload))
     pseudo = src + dst + struct.pack("!HH", 17, 8 + len(payload))
     checksum = ~internet_sum(pseudo + header + b"\0\0" + payload) & 0xFFFF or 0xFFFF
@@ -163,4 +278,8 @@ def write(interface, what):
 
 
 if __name__ == "__main__":
-    {"read": read, "write": write}[sys.argv[1]](sys.argv[2], json.loads(sys.argv[3]))
+    commands = {"read": read, "write": write, "pcap": pcap, "replayed": replayed}
+    try:
+        commands[sys.argv[1]](sys.argv[2], json.loads(sys.argv[3]))
+    except Refused as refused:
+        sys.exit(str(refused))

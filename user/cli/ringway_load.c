@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "load/summary.h"
 #include "ringway/limits.h"
@@ -13,6 +14,9 @@
 
 #define FROM_TO(least, most) .minimum = (least), .maximum = (most)
 #define COUNT_OF(entries)    (sizeof(entries) / sizeof((entries)[0]))
+
+#define RATE_NONE    UINT64_MAX
+#define RATE_DEFAULT 10000
 
 /* Numbers that were not given are 0, where that is no number to give, or the
  * default. */
@@ -24,16 +28,52 @@ static struct {
 		bool is_set;
 	} mac;
 	enum load_kind kind;
-	bool is_echo, is_handshake, is_json;
+	struct transport {
+		enum load_transport by;
+		bool is_set;
+	} transport;
+	const char *capture;
+	bool is_echo, is_handshake, is_json, is_told;
+	uint64_t initials, migrations, train;
 	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
 	uint64_t stream, cpu, queues, first_queue, port, connections;
-} arguments = { .rate = 10000, .flows = 1, .ports = LOAD_PORTS_MAX, .step = 1, .cid_len = 8 };
+	uint64_t interval_ms;
+	bool is_progress, by_socket;
+	const char *sink_ifname, *sink_netns;
+	uint64_t minimum, maximum, resolution, confirmations;
+	uint32_t tolerated_ppm;
+} arguments = { .interval_ms = 1000,
+		.minimum = 1000,
+		.maximum = 1000000,
+		.confirmations = 1,
+		.rate = RATE_NONE,
+		.train = 1,
+		.ports = LOAD_PORTS_MAX,
+		.step = 1,
+		.cid_len = 8 };
 
 static const char *const kind_names[] = {
 #define X(constant, name, size, meaning) [LOAD_##constant] = name,
 	LOAD_KINDS(X)
 #undef X
 };
+
+static const char *const transport_names[] = {
+#define X(constant, name, meaning) [LOAD_BY_##constant] = name,
+	LOAD_TRANSPORTS(X)
+#undef X
+};
+
+static bool transport_parse(const char *text, void *ret_parsed)
+{
+	for (int i = 0; i < LOAD_TRANSPORT_COUNT; i++)
+		if (strcmp(text, transport_names[i]) == 0) {
+			*(struct transport *)ret_parsed =
+				(struct transport){ (enum load_transport)i, true };
+			return true;
+		}
+	return false;
+}
 
 static bool address_option_parse(const char *text, void *ret_parsed)
 {
@@ -57,6 +97,12 @@ static bool mac_parse(const char *text, void *ret_parsed)
 	return ret_mac->is_set;
 }
 
+static bool by_parse(const char *text, void *ret_parsed)
+{
+	*(bool *)ret_parsed = strcmp(text, "socket") == 0;
+	return strcmp(text, "socket") == 0 || strcmp(text, "xdp") == 0;
+}
+
 static bool kind_parse(const char *text, void *ret_parsed)
 {
 	for (int i = 0; i < LOAD_KIND_COUNT; i++)
@@ -67,6 +113,30 @@ static bool kind_parse(const char *text, void *ret_parsed)
 	return false;
 }
 
+/* A percentage of at most 100, in parts per million: "0.0001" is 1. */
+static bool percent_parse(const char *text, void *ret_parsed)
+{
+	uint32_t ppm = 0, unit = 1000000;
+	bool is_fraction = false;
+
+	for (const char *pos = text; *pos; pos++) {
+		if (*pos == '.' && !is_fraction && pos > text && pos[1]) {
+			is_fraction = true;
+			unit = 10000;
+			continue;
+		}
+		if (*pos < '0' || *pos > '9' || unit == 1 || ppm > 100000000)
+			return false;
+		unit /= is_fraction ? 10 : 1;
+		ppm = is_fraction ? ppm + (uint32_t)(*pos - '0') * unit
+				  : ppm * 10 + (uint32_t)(*pos - '0') * 10000;
+	}
+	if (!*text || ppm > 1000000)
+		return false;
+	*(uint32_t *)ret_parsed = ppm;
+	return true;
+}
+
 static const struct option_entry send_entries[] = {
 	{ 0, "interface", "IF", "send out of IF", .value = &arguments.ifname },
 	{ 0, "to", "ADDR:PORT", "destination; [ADDR]:PORT for IPv6", .parse = address_option_parse,
@@ -75,12 +145,23 @@ static const struct option_entry send_entries[] = {
 	  .parse = address_option_parse, .parsed = &arguments.from },
 	{ 0, "mac", "MAC", "next hop (default: the kernel's neighbour)", .parse = mac_parse,
 	  .parsed = &arguments.mac },
-	{ 0, "kind", "KIND", "quic-short, quic-initial, quic-handshake or udp (default)",
+	{ 0, "by", "TRANSPORT", "live (BPF frames, default), af_xdp or sendmmsg (sockets)",
+	  .parse = transport_parse, .parsed = &arguments.transport },
+	{ 0, "kind", "KIND",
+	  "quic-short, quic-initial, quic-handshake, quic (a mix) or udp (default)",
 	  .parse = kind_parse, .parsed = &arguments.kind },
-	{ 0, "size", "BYTES", "UDP payload (default: 1200 for quic-initial, else 100)",
+	{ 0, "initials", "PERCENT", "of quic: open new connections (default: 0)",
+	  .number = &arguments.initials, FROM_TO(0, 100) },
+	{ 0, "migrations", "N", "of quic: connections change their 4-tuple, N a second",
+	  .number = &arguments.migrations, FROM_TO(1, 10000000) },
+	{ 0, "pcap", "FILE", "send the UDP datagrams of FILE instead, at its own times",
+	  .value = &arguments.capture },
+	{ 0, "size", "BYTES", "UDP payload (default: 1200 for Initials, else 100)",
 	  .number = &arguments.size, FROM_TO(1, LOAD_FRAME_LEN_MAX) },
 	{ 0, "flows", "N", "source ports and, beyond --ports, addresses (default: 1)",
 	  .number = &arguments.flows, FROM_TO(1, 100000000) },
+	{ 0, "train", "N", "datagrams in a row of one flow (default: 1)",
+	  .number = &arguments.train, FROM_TO(1, 1000000) },
 	{ 0, "ports", "N", "source ports of an address (default: 60000)",
 	  .number = &arguments.ports, FROM_TO(1, LOAD_PORTS_MAX) },
 	{ 0, "step", "N", "from one source address to the next (default: 1)",
@@ -105,6 +186,8 @@ static const struct option_entry send_entries[] = {
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds (default: 10)", .number = &arguments.seconds,
 	  FROM_TO(1, 86400) },
+	{ 0, "progress", NULL, "tell on stderr once a second (default: if it is a terminal)",
+	  .flag = &arguments.is_told },
 	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
 };
 
@@ -112,6 +195,8 @@ static const struct option_entry sink_entries[] = {
 	{ 0, "interface", "IF", "count on IF", .value = &arguments.ifname },
 	{ 0, "port", "P", "count this destination port only", .number = &arguments.port,
 	  FROM_TO(1, UINT16_MAX) },
+	{ 0, "by", "WAY", "xdp (default), or socket: without root, with --port, slower",
+	  .parse = by_parse, .parsed = &arguments.by_socket },
 	{ 0, "echo", NULL, "send datagrams back instead of dropping them",
 	  .flag = &arguments.is_echo },
 	{ 0, "handshake", NULL, "answer Initials with a Handshake",
@@ -126,55 +211,126 @@ static const struct option_entry sink_entries[] = {
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds", .number = &arguments.seconds,
 	  FROM_TO(1, 86400) },
+	{ 0, "interval", "MS",
+	  "what a row of the result and of the progress covers (default: 1000)",
+	  .number = &arguments.interval_ms, FROM_TO(10, 3600000) },
+	{ 0, "progress", NULL, "say on stderr what each interval brought (default: on a terminal)",
+	  .flag = &arguments.is_progress },
+	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
+};
+
+static const struct option_entry search_own_entries[] = {
+	{ 0, "sink-interface", "IF", "count on IF", .value = &arguments.sink_ifname },
+	{ 0, "sink-netns", "NETNS", "which is in this network namespace: a name or a path",
+	  .value = &arguments.sink_netns },
+	{ 0, "minimum", "PPS", "frames a second, at least (default: 1000)",
+	  .number = &arguments.minimum, FROM_TO(1, 100000000) },
+	{ 0, "maximum", "PPS", "frames a second, at most (default: 1000000)",
+	  .number = &arguments.maximum, FROM_TO(1, 100000000) },
+	{ 0, "resolution", "PPS", "how exact the result is to be (default: 1 % of the maximum)",
+	  .number = &arguments.resolution, FROM_TO(1, 100000000) },
+	{ 0, "loss", "PERCENT", "that a trial may have (default: 0)", .parse = percent_parse,
+	  .parsed = &arguments.tolerated_ppm },
+	{ 0, "confirm", "N", "how often the winner must pass again (default: 1)",
+	  .number = &arguments.confirmations, FROM_TO(0, 10) },
+	{ 0, "seconds", "S", "length of a trial (default: 10)", .number = &arguments.seconds,
+	  FROM_TO(1, 3600) },
+	{ 0, "progress", NULL, "say on stderr how each trial ended (default: on a terminal)",
+	  .flag = &arguments.is_progress },
 	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
 };
 
 static const struct options options = {
-	.usage = "ringway-load send|sink [OPTION]...",
+	.usage = "ringway-load send|sink|search [OPTION]...",
 	.summary = "Send numbered UDP or QUIC datagrams, count and check what arrives of them.",
-	.footer = "`ringway-load send --help` and `ringway-load sink --help` list their options.\n"
-		  "Exit status: 0 success, 1 failure, 2 bad usage.",
+	.footer =
+		"`ringway-load send --help` and so on list the options.\n\n"
+		"A million datagrams, then what came of them:\n"
+		"  ringway-load sink --interface=eth1 --seconds=30 &\n"
+		"  ringway-load send --interface=eth2 --to=192.0.2.1:443 --rate=100000\n"
+		"The rate up to which nothing is lost:\n"
+		"  ringway-load search --interface=eth2 --to=192.0.2.1:443 --sink-interface=eth1\n\n"
+		"Exit status: 0 success, 1 failure, 2 bad usage.",
 };
 
-static int send_run(char *error, size_t error_size)
+/* A connection of a mix has a flow of its own, unless both numbers are given. */
+static struct load_shape shape_make(uint64_t rate)
+{
+	uint64_t flows = arguments.flows, cids = arguments.cids;
+	bool is_mix = arguments.kind == LOAD_QUIC_MIX;
+
+	if (!flows)
+		flows = is_mix && cids ? cids : 1;
+	return (struct load_shape){
+		.kind = arguments.kind,
+		.to = arguments.to,
+		.first_port = arguments.from.port ? arguments.from.port : LOAD_FIRST_PORT,
+		.size = (uint32_t)arguments.size,
+		.flows = (uint32_t)flows,
+		.train = (uint32_t)arguments.train,
+		.ports = (uint32_t)arguments.ports,
+		.step = (uint32_t)arguments.step,
+		.first_cid = arguments.first_cid,
+		.cids = (uint32_t)(cids ? cids : flows),
+		.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
+		.stream = (uint32_t)arguments.stream,
+		.initials = (uint32_t)arguments.initials,
+		.migrations = (uint32_t)arguments.migrations,
+		.rate = rate,
+	};
+}
+
+/* Not said, a transport follows from what only one has, or which has it first. */
+static enum load_transport transport_choose(void)
+{
+	if (arguments.transport.is_set)
+		return arguments.transport.by;
+	return arguments.queues || arguments.capture ? LOAD_BY_AF_XDP : LOAD_BY_LIVE;
+}
+
+/* What the load options say. */
+static int source_config_make(struct load_source_config *ret_config, char *error, size_t error_size)
 {
 	static const uint8_t no_address[16];
 	bool has_from = memcmp(arguments.from.addr, no_address, sizeof(no_address)) != 0;
+	bool has_rate = arguments.rate != RATE_NONE;
+	uint64_t rate = has_rate ? arguments.rate : arguments.capture ? 0 : RATE_DEFAULT;
 	struct load_source_config config = {
 		.ifname = arguments.ifname,
-		.shape = {
-			.kind = arguments.kind,
-			.to = arguments.to,
-			.first_port = arguments.from.port ? arguments.from.port : LOAD_FIRST_PORT,
-			.size = (uint32_t)arguments.size,
-			.flows = (uint32_t)arguments.flows,
-			.ports = (uint32_t)arguments.ports,
-			.step = (uint32_t)arguments.step,
-			.first_cid = arguments.first_cid,
-			.cids = (uint32_t)(arguments.cids ? arguments.cids : arguments.flows),
-			.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
-			.stream = (uint32_t)arguments.stream,
-		},
+		.shape = shape_make(rate),
+		.capture = arguments.capture,
+		.by = transport_choose(),
 		.from = has_from ? arguments.from.addr : NULL,
 		.mac = arguments.mac.is_set ? arguments.mac.bytes : NULL,
-		.count = arguments.count ? arguments.count : 1000000,
-		.rate = arguments.rate,
+		.count = arguments.count || arguments.capture ? arguments.count : 1000000,
+		.rate = rate,
 		.seconds = (uint32_t)(arguments.seconds ? arguments.seconds : 10),
 		.cpu = (uint32_t)arguments.cpu,
-		.queues = (uint32_t)arguments.queues,
+		.queues = (uint32_t)(arguments.queues ? arguments.queues : 1),
 		.first_queue = (uint32_t)arguments.first_queue,
+		.is_as_captured = arguments.capture && !has_rate,
+		.is_told = arguments.is_told || isatty(STDERR_FILENO),
 	};
-	struct load_source_result result;
-	int err;
 
 	if (!config.shape.stream &&
 	    getrandom(&config.shape.stream, sizeof(config.shape.stream), 0) < 0)
 		return fail(-1, error, error_size,
 			    "no random number for the stream: give --stream");
-	err = load_source_run(&config, &result, error, error_size);
+	*ret_config = config;
+	return 0;
+}
+
+static int send_run(char *error, size_t error_size)
+{
+	struct load_source_config config;
+	struct load_source_result result;
+	int err = source_config_make(&config, error, error_size);
+
+	if (!err)
+		err = load_source_run(&config, &result, error, error_size);
 	if (err)
 		return err;
-	if (load_summary_source(&result, config.shape.stream, arguments.is_json))
+	if (load_summary_source(&config, &result, arguments.is_json))
 		return fail(-1, error, error_size, "cannot write the result to stdout");
 	return 0;
 }
@@ -191,6 +347,9 @@ static int sink_run(char *error, size_t error_size)
 		.output = arguments.output,
 		.echo = arguments.is_echo,
 		.handshake = arguments.is_handshake,
+		.by_socket = arguments.by_socket,
+		.interval_ms = (uint32_t)arguments.interval_ms,
+		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
 	};
 	struct load_sink_result result;
 	int err = load_sink_run(&config, &result, error, error_size);
@@ -203,7 +362,66 @@ static int sink_run(char *error, size_t error_size)
 	return err;
 }
 
-/* The two things it does. */
+static int search_run(char *error, size_t error_size)
+{
+	struct load_search_config config = {
+		.sink_ifname = arguments.sink_ifname,
+		.sink_netns = arguments.sink_netns,
+		.minimum = arguments.minimum,
+		.maximum = arguments.maximum,
+		.resolution = arguments.resolution ? arguments.resolution
+						   : (arguments.maximum + 99) / 100,
+		.confirmations = (uint32_t)arguments.confirmations,
+		.seconds = (uint32_t)(arguments.seconds ? arguments.seconds : 10),
+		.tolerated_ppm = arguments.tolerated_ppm,
+		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
+	};
+	struct load_search_result result;
+	int err = source_config_make(&config.source, error, error_size);
+
+	config.source.is_told = false; /* the trials are */
+	config.stream = config.source.shape.stream;
+	if (!err)
+		err = load_search_run(&config, &result, error, error_size);
+	if (err)
+		return err;
+	if (load_summary_search(&result, arguments.is_json))
+		err = fail(-1, error, error_size, "cannot write the result to stdout");
+	load_search_result_free(&result);
+	return err;
+}
+
+/* The load of a search is described as for send; how much of it, is the search's matter. */
+static size_t search_entries_build(struct option_entry *ret_entries)
+{
+	size_t count = COUNT_OF(search_own_entries);
+
+	memcpy(ret_entries, search_own_entries, sizeof(search_own_entries));
+	for (size_t i = 0; i < COUNT_OF(send_entries); i++) {
+		bool is_own = strcmp(send_entries[i].name, "rate") == 0 ||
+			      strcmp(send_entries[i].name, "pcap") == 0 ||
+			      strcmp(send_entries[i].name, "count") == 0;
+
+		for (size_t j = 0; j < COUNT_OF(search_own_entries); j++)
+			is_own |= strcmp(send_entries[i].name, search_own_entries[j].name) == 0;
+		if (!is_own)
+			ret_entries[count++] = send_entries[i];
+	}
+	return count;
+}
+
+static const char send_footer[] =
+	"Every run ends: after --count, --seconds, or at SIGINT. Nothing leaves but by IF, and only\n"
+	"if the route to ADDR goes by it, or with --mac. Examples:\n"
+	"  100000 connections, 2 % of the datagrams open new ones, 500 migrations a second:\n"
+	"    ringway-load send --interface=eth1 --to=192.0.2.1:443 --kind=quic --cids=100000 \\\n"
+	"        --initials=2 --migrations=500 --rate=200000 --count=4000000 --seconds=30\n"
+	"  without root, over the loopback:\n"
+	"    ringway-load send --interface=lo --to=127.0.0.1:4433 --by=sendmmsg --flows=16 --train=8\n"
+	"  what was captured, over and over, as fast as it goes:\n"
+	"    ringway-load send --interface=eth1 --to=192.0.2.1:443 --pcap=a.pcap --rate=0 --count=100000";
+
+/* What it does. */
 static const struct command {
 	const char *name;
 	struct options options;
@@ -211,17 +429,29 @@ static const struct command {
 } commands[] = {
 	{ "send",
 	  { .usage = "ringway-load send --interface=IF --to=ADDR:PORT [OPTION]...",
-	    .summary = "Send numbered UDP or QUIC datagrams.",
+	    .summary = "Send numbered UDP or QUIC datagrams, each when it is due.",
 	    .entries = send_entries,
-	    .count = COUNT_OF(send_entries) },
+	    .count = COUNT_OF(send_entries),
+	    .footer = send_footer },
 	  send_run },
 	{ "sink",
 	  { .usage = "ringway-load sink --interface=IF [OPTION]...",
 	    .summary = "Count and check what arrives, until the first of --count, --seconds, "
 		       "SIGINT, SIGTERM.",
 	    .entries = sink_entries,
-	    .count = COUNT_OF(sink_entries) },
+	    .count = COUNT_OF(sink_entries),
+	    .footer = "For 30 s, with the loss of every tenth of a second:\n"
+		      "  ringway-load sink --interface=eth1 --seconds=30 --interval=100 --json" },
 	  sink_run },
+	{ "search",
+	  { .usage = "ringway-load search --interface=IF --to=ADDR:PORT --sink-interface=IF "
+		     "[OPTION]...",
+	    .summary = "Find the highest rate at which all that is sent arrives.",
+	    .footer =
+		    "To within 1000 a second, up to half a million; eth1 is in namespace \"far\":\n"
+		    "  ringway-load search --interface=eth2 --to=192.0.2.1:443 --size=1200 \\\n"
+		    "    --sink-interface=eth1 --sink-netns=far --maximum=500000 --resolution=1000" },
+	  search_run },
 };
 
 static const struct command *command_find(const char *name)
@@ -232,19 +462,61 @@ static const struct command *command_find(const char *name)
 	return NULL;
 }
 
+/* Options of sending that contradict each other; NULL: none. */
+static const char *send_mistake(void)
+{
+	enum load_transport by = transport_choose();
+
+	if (arguments.kind != LOAD_QUIC_MIX && (arguments.initials || arguments.migrations))
+		return "--initials and --migrations are for --kind=quic";
+	if (arguments.migrations && !arguments.rate)
+		return "--migrations needs a --rate: frames tell the time";
+	if (arguments.queues && by != LOAD_BY_AF_XDP)
+		return "--queues is for --by=af_xdp";
+	if (arguments.mac.is_set && by == LOAD_BY_SENDMMSG)
+		return "--mac is not for --by=sendmmsg, which goes where the kernel's routes go";
+	if (arguments.capture && by == LOAD_BY_LIVE)
+		return "--pcap takes --by=af_xdp or --by=sendmmsg";
+	if (arguments.capture && (arguments.kind || arguments.size || arguments.flows ||
+				  arguments.cids || arguments.train > 1))
+		return "with --pcap, the file says what is sent: no --kind, --size, --flows, "
+		       "--cids, --train";
+	return NULL;
+}
+
 /* -1, or the exit status to end with. argv[0] is the program, the command is gone. */
 static int command_parse(const struct command *command, int argc, char **argv)
 {
-	int operands, status = options_parse(&command->options, argc, argv, &operands);
+	struct option_entry entries[COUNT_OF(search_own_entries) + COUNT_OF(send_entries)];
+	struct options table = command->options;
+	int operands, status;
 
+	if (!table.entries) {
+		table.count = search_entries_build(entries);
+		table.entries = entries;
+	}
+	status = options_parse(&table, argc, argv, &operands);
 	if (status >= 0)
 		return status;
 	if (operands < argc)
 		return options_misuse(argv, "too many arguments: %s", argv[operands]);
 	if (!arguments.ifname || !*arguments.ifname)
 		return options_misuse(argv, "--interface is missing");
-	if (command->run == send_run && !arguments.to.port)
+	if (command->run != sink_run && !arguments.to.port)
 		return options_misuse(argv, "--to=ADDR:PORT is missing");
+	if (command->run == search_run && (!arguments.sink_ifname || !*arguments.sink_ifname))
+		return options_misuse(argv, "--sink-interface is missing");
+	if (command->run == search_run && arguments.minimum > arguments.maximum)
+		return options_misuse(argv, "--minimum is more than --maximum");
+	if (arguments.by_socket && (!arguments.port || arguments.is_echo || arguments.is_handshake))
+		return options_misuse(
+			argv, "--by=socket takes --port, and neither --echo nor --handshake");
+	if (command->run != sink_run) {
+		const char *mistake = send_mistake();
+
+		if (mistake)
+			return options_misuse(argv, "%s", mistake);
+	}
 	if (!arguments.connections != !arguments.output)
 		return options_misuse(argv, "--connections and --output go together");
 	return -1;
@@ -260,7 +532,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (argc < 2)
-		return options_misuse(argv, "what to do: send or sink?");
+		return options_misuse(argv, "what to do: send, sink or search?");
 	command = command_find(argv[1]);
 	if (!command)
 		return options_misuse(argv, "no such command: %s", argv[1]);

@@ -21,4 +21,9 @@ struct load_path {
 int load_path_find(const char *ifname, const uint8_t to[16], const uint8_t *from,
 		   const uint8_t *mac, struct load_path *ret_path, char *error, size_t error_size);
 
+/* The same for sockets, which find the next hop by themselves: source_mac and next_hop_mac
+ * are 0, and the interface may be any, the loopback too. Needs no privilege. */
+int load_path_find_sockets(const char *ifname, const uint8_t to[16], const uint8_t *from,
+			   struct load_path *ret_path, char *error, size_t error_size);
+
 #endif
