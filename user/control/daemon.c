@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control/backends.h"
+#include "control/drops.h"
 #include "control/reload.h"
 #include "control/report.h"
 #include "control/start.h"
@@ -320,6 +321,7 @@ void daemon_stop(struct daemon *daemon)
 	next_hops_close(daemon->hops);
 	link_watch_close(daemon->link_watch);
 	health_close(daemon->health);
+	drops_close(daemon->drops);
 	router_free(daemon->router);
 	table_free(daemon->table.table);
 	lineup_free(daemon->lineup);

@@ -32,6 +32,7 @@ struct daemon {
 	struct next_hops *hops;			/* likewise */
 	struct link_watch *link_watch;		/* likewise */
 	struct health *health;			/* likewise */
+	struct drops *drops;			/* likewise */
 	struct lineup *lineup;			/* in force */
 	struct lineup *next_lineup;		/* during a reload; otherwise NULL */
 	struct table_ref table;			/* of the lineup in force */

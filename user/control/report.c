@@ -547,9 +547,10 @@ static json_t *interface_status_json(const struct daemon *daemon, size_t port)
 	return object;
 }
 
-static uint64_t uptime_s(const struct timespec *started)
+uint64_t report_uptime_s(const struct daemon *daemon)
 {
 	const uint64_t second_ns = 1000000000u;
+	const struct timespec *started = &daemon->started;
 
 	return (clock_ns() - (uint64_t)started->tv_sec * second_ns - (uint64_t)started->tv_nsec) /
 	       second_ns;
@@ -586,7 +587,7 @@ json_t *report_status(const struct daemon *daemon)
 		resolved += is_resolved(daemon, &daemon->lineup->backends[i]);
 	json_build_put(&object, "version", json_string(RINGWAY_VERSION));
 	json_build_put(&object, "engine", json_string(daemon->engine->name));
-	json_build_number(&object, "uptime_s", uptime_s(&daemon->started));
+	json_build_number(&object, "uptime_s", report_uptime_s(daemon));
 	json_build_number(&object, "pid", (uint64_t)getpid());
 	json_build_number(&object, "generation", daemon->generation);
 	json_build_number(&object, "workers", daemon->worker_count);

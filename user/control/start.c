@@ -11,6 +11,7 @@
 
 #include "control/answer.h"
 #include "control/backends.h"
+#include "control/drops.h"
 #include "control/probes.h"
 #include "control/rules.h"
 #include "util/log.h"
@@ -183,6 +184,14 @@ static int workers_start(struct daemon *daemon, char *error)
 	return 0;
 }
 
+static int drops_start(struct daemon *daemon, char *error)
+{
+	daemon->drops = drops_open(daemon);
+	return daemon->drops ? 0
+			     : fail(-ENOMEM, error, DAEMON_ERROR_SIZE,
+				    "cannot read what was lost until now: %s", strerror(ENOMEM));
+}
+
 int start_forwarding(struct daemon *daemon, const struct daemon_options *options, char *error)
 {
 	const struct config *config = daemon->lineup->config;
@@ -194,6 +203,8 @@ int start_forwarding(struct daemon *daemon, const struct daemon_options *options
 		err = router_start(daemon, error);
 	if (!err)
 		err = ios_open(daemon, options, error);
+	if (!err)
+		err = drops_start(daemon, error);
 	if (!err)
 		err = ports_attach(daemon, error);
 	if (!err)
