@@ -94,6 +94,38 @@ frames() {
 		"$target" "$2" "${3:-100}" $count
 }
 
+# --- before XDP ---
+
+# Generic XDP is behind the backlog of the CPU that RPS chooses. That one has 3000 rules to
+# ask for each datagram, and so takes them slower than they come.
+begin "a CPU's backlog is full" 's/name: wan/&\n    mode: generic/'
+served
+ip netns exec "$topology_prefix-forwarder" \
+	sh -c 'echo 2 >/sys/class/net/wan/queues/rx-0/rps_cpus'
+{
+	echo 'table ip slow { chain in { type filter hook prerouting priority raw;'
+	seq -f 'ip saddr 203.0.113.1 udp sport %.0f drop' 1 3000
+	echo 'udp dport 5000 drop'
+	echo '}'
+	echo '}'
+} | run_in forwarder nft -f -
+# A socket may have some 270 datagrams on their way, the backlog 1000.
+run_in client taskset -c 0 python3 -c 'import socket
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(20)]
+for sock in socks:
+    sock.connect(("198.51.100.1", 5000))
+    sock.setblocking(False)
+for _ in range(500):
+    for sock in socks:
+        try:
+            sock.send(b"x")
+        except BlockingIOError:
+            pass'
+lost softnet_dropped
+run_in forwarder nft delete table ip slow
+ip netns exec "$topology_prefix-forwarder" \
+	sh -c 'echo 0 >/sys/class/net/wan/queues/rx-0/rps_cpus'
+
 # --- XDP ---
 
 begin 'nothing is lost'
@@ -221,6 +253,15 @@ assert all(0.5 < look["seconds"] < 20 for look in looks), looks' "$topology_dir/
 stop "$sender" || true
 stop_ringwayd || fail "exit status $? after SIGTERM"
 
+run_in forwarder ip link set wan mtu 2000
+run_in client ip link set wan mtu 2000
+begin 'longer than a frame' 's/ring_size: 64/&, frame_size: 2048/'
+served
+send $count 1900
+lost rx_dropped $count
+run_in forwarder ip link set wan mtu 1500
+run_in client ip link set wan mtu 1500
+
 # --- routing ---
 
 begin 'the TTL runs out'
@@ -256,5 +297,7 @@ begin 'the other end of the link does not take it'
 served
 run_in backend1 ip link set lan mtu 1300
 send $count 1400
+wait_for 10 'nic_tx_dropped' is_first nic_tx_dropped $count || fail "$(<"$drops")"
+check_equal 'each a kick that found the driver busy, a sign' $count "$(count_of kick_busy)"
 lost nic_tx_dropped $count
 run_in backend1 ip link set lan mtu 1500
