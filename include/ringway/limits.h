@@ -13,6 +13,16 @@
 /* Service slots: 16 bits travel with a frame, this bounds the counters. */
 #define SERVICE_COUNT_MAX 1024
 
+/* Addresses that the socket engine listens on: one of each family a service. */
+#define SOCKET_ENDPOINT_COUNT_MAX (2 * SERVICE_COUNT_MAX)
+
+/* Flows of the socket engine, a file each: Linux gives a process 2^20 by default
+ * (fs.nr_open), and services' sockets need some. */
+#define SOCKET_FLOW_COUNT_MAX ((1 << 20) - (1 << 16))
+
+/* Addresses that the socket engine sends to backends from, some 28,000 ports each. */
+#define SOCKET_SOURCE_COUNT_MAX 256
+
 /* Backend slots over all services: 12 bits of an affinity entry. */
 #define BACKEND_COUNT_MAX 4096
 
