@@ -29,13 +29,6 @@
 /* Highest weight of a backend: Maglev's build time grows with it. */
 #define BACKEND_WEIGHT_MAX 1000
 
-/* Client flows of the socket engine, a file descriptor and a port each. */
-#define SOCKET_FLOW_COUNT_MAX 1000000
-
-/* Addresses to send to backends from: each is as many flows a backend as there are
- * ports, 28000 by default, so these suffice for all. */
-#define SOCKET_SOURCE_COUNT_MAX 64
-
 /* Bytes that may wait in a service's socket: seconds of the fastest it can serve. */
 #define SOCKET_RECEIVE_BUFFER_MAX (256 << 20)
 

@@ -381,6 +381,7 @@ static void reads_every_key_of_sockets(void **state)
 				   "    backends: [{ name: b1, addresses: [10.0.0.1] }]\n";
 	struct config *config = parse_good(text, strlen(text));
 	const struct config_sockets *sockets = &config->sockets;
+	uint8_t addr[16];
 
 	(void)state;
 	assert_int_equal(config->engine, CONFIG_ENGINE_SOCKET);
@@ -393,10 +394,10 @@ static void reads_every_key_of_sockets(void **state)
 	assert_int_equal(sockets->receive_buffer, 1048576);
 	assert_int_equal(sockets->flows, 1000);
 	assert_int_equal(sockets->source_count, 2);
-	assert_int_equal(sockets->sources[0].ip_version, 4);
-	assert_memory_equal(sockets->sources[0].addr, "\x0a\x00\x00\x09", 4);
-	assert_int_equal(sockets->sources[1].ip_version, 6);
-	assert_memory_equal(sockets->sources[1].addr, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x09", 16);
+	assert_true(address_parse("10.0.0.9", addr));
+	assert_memory_equal(sockets->sources[0].addr, addr, sizeof(addr));
+	assert_true(address_parse("fd00::9", addr));
+	assert_memory_equal(sockets->sources[1].addr, addr, sizeof(addr));
 	assert_round_trip(config);
 	config_free(config);
 }
@@ -788,8 +789,8 @@ static void help_tells_all(void **state)
 		"  decoupled: no or yes; default no\n",
 		"  workers: a number from 1 to 64; default 1\n",
 		"  receive_buffer: a number from 4096 to 268435456 bytes; default the kernel's",
-		"  flows: a number from 1 to 1000000; default 65536\n",
-		"  source_addresses: a list of 1 to 64, each a unicast address; default the kernel",
+		"  flows: a number from 1 to 983040; default 65536\n",
+		"  source_addresses: a list of 1 to 256, each a unicast address; default the kernel",
 		"interfaces: a list of 1 to 8 mappings or names alone; default none, which only ",
 		"  name: an interface's name of at most 15 characters; required\n",
 		"  mode: auto, zero-copy, copy or generic; default auto\n",

@@ -202,17 +202,13 @@ const struct schema_scalar config_value_addresses = {
 
 static const char *source_parse(const struct schema_field *field, const char *text, void *value)
 {
-	struct socket_source *source = value;
-	uint8_t addr[16];
-	const char *complaint = unicast_parse(text, addr);
+	struct socket_source source;
+	const char *complaint = unicast_parse(text, source.addr);
 
 	(void)field;
-	if (complaint)
-		return complaint;
-	source->ip_version = address_is_ipv4(addr) ? 4 : 6;
-	memcpy(source->addr, source->ip_version == 4 ? addr + 12 : addr,
-	       source->ip_version == 4 ? 4 : 16);
-	return NULL;
+	if (!complaint)
+		*(struct socket_source *)value = source;
+	return complaint;
 }
 
 static bool source_format(const struct schema_field *field, const void *value, char *text,
@@ -220,11 +216,9 @@ static bool source_format(const struct schema_field *field, const void *value, c
 {
 	const struct socket_source *source = value;
 	char address[ADDRESS_TEXT_SIZE];
-	uint8_t addr[16];
 
 	(void)field;
-	match_addr_set(addr, source->ip_version == 4 ? source->addr : NULL, source->addr);
-	(void)snprintf(text, text_size, "\"%s\"", address_format(addr, address));
+	(void)snprintf(text, text_size, "\"%s\"", address_format(source->addr, address));
 	return true;
 }
 

@@ -93,7 +93,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 #define SOCKET_COUNTERS(X)                                                           \
 	X(FLOWS_OPENED, "flows_opened", "upstream sockets opened")                   \
 	X(FLOWS_EXPIRED, "flows_expired", "upstream sockets closed: idle, or gone")  \
-	X(FLOWS_REFUSED, "flows_refused", "datagrams of flows beyond limits.flows")  \
+	X(FLOWS_REFUSED, "flows_refused", "datagrams of flows beyond socket.flows")  \
 	X(FLOW_ERRORS, "flow_errors",                                                \
 	  "upstream sockets that could not be opened: no port, no file")             \
 	X(UNREACHABLE, "unreachable", "ICMP errors that backends' sockets reported") \
