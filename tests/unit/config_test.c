@@ -207,7 +207,7 @@ static void fills_defaults(void **state)
 	assert_false(config->sockets.is_decoupled);
 	assert_int_equal(config->sockets.workers, 1);
 	assert_int_equal(config->sockets.receive_buffer, 0);
-	assert_int_equal(config->sockets.flows, 65536);
+	assert_int_equal(config->sockets.flows, 0);
 	assert_int_equal(config->sockets.source_count, 0);
 	assert_int_equal(config->queues, 0);
 	assert_int_equal(config->cpu_count, 0);
@@ -789,7 +789,7 @@ static void help_tells_all(void **state)
 		"  decoupled: no or yes; default no\n",
 		"  workers: a number from 1 to 64; default 1\n",
 		"  receive_buffer: a number from 4096 to 268435456 bytes; default the kernel's",
-		"  flows: a number from 1 to 983040; default 65536\n",
+		"  flows: a number from 1 to 983040; default 65536, or fewer if",
 		"  source_addresses: a list of 1 to 256, each a unicast address; default the kernel",
 		"interfaces: a list of 1 to 8 mappings or names alone; default none, which only ",
 		"  name: an interface's name of at most 15 characters; required\n",

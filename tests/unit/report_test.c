@@ -411,8 +411,8 @@ static void engine_of_sockets(void **state)
 	daemon->port_count = 1;
 	config.sockets = (struct config_sockets){ .calls = SOCKET_IO_URING,
 						  .steering = SOCKET_STEER_CONNECTION_ID,
-						  .is_decoupled = true,
-						  .flows = 1000 };
+						  .is_decoupled = true };
+	daemon->flow_max = 1000;
 	stats = report_stats(daemon);
 	assert_json(json_incref(json_object_get(stats, "sockets")),
 		    "{'flows':1,'flows_opened':10,'flows_expired':11,'flows_refused':12,"

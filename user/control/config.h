@@ -132,7 +132,7 @@ struct config_sockets {
 	bool is_decoupled;
 	uint32_t workers;	 /* 1..WORKER_COUNT_MAX */
 	uint32_t receive_buffer; /* bytes; 0: the kernel's default */
-	uint32_t flows;
+	uint32_t flows;		 /* 0: what files allow */
 	struct socket_source sources[SOCKET_SOURCE_COUNT_MAX];
 	size_t source_count; /* 0: the kernel chooses */
 };

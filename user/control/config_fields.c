@@ -191,7 +191,7 @@ static const struct schema_field sockets_fields[] = {
 		.scalar = &schema_number,
 		.minimum = 1,
 		.maximum = SOCKET_FLOW_COUNT_MAX,
-		.fallback = "65536",
+		.fallback_note = "65536, or fewer if the process may not have as many files",
 		.meaning = "Clients at a time: each has a socket towards its backend, until it has "
 			   "been silent for the service's idle_timeout. Beyond, new ones are "
 			   "dropped. As many files must be allowed (`ulimit -n`).",

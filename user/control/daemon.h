@@ -36,6 +36,7 @@ struct daemon {
 	struct next_hops *hops;			/* likewise */
 	struct link_watch *link_watch;		/* likewise */
 	struct socket_group *sockets;		/* socket engine only */
+	uint32_t flow_max;			/* likewise */
 	struct health *health;			/* NULL: an engine that is finite */
 	struct lineup *lineup;			/* in force */
 	struct lineup *next_lineup;		/* during a reload; otherwise NULL */

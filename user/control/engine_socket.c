@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,12 +16,30 @@
 #include "util/log.h"
 #include "util/number.h"
 
+#define FLOWS_DEFAULT 65536
+
+/* Files that are no flows': services' sockets, health probes, this and that. */
+#define OTHER_FILES 1024
+
 static int socket_ports(struct daemon *daemon, char *error)
 {
 	(void)error;
 	start_port_invent(daemon);
 	daemon->worker_count = daemon->lineup->config->sockets.workers;
 	return 0;
+}
+
+/* Where the file gives no number, what the process may have must do. */
+static uint32_t flow_max(const struct config_sockets *sockets)
+{
+	struct rlimit files;
+
+	if (sockets->flows || getrlimit(RLIMIT_NOFILE, &files))
+		return sockets->flows ? sockets->flows : FLOWS_DEFAULT;
+	if (files.rlim_max >= FLOWS_DEFAULT + OTHER_FILES)
+		return FLOWS_DEFAULT;
+	return files.rlim_max > 2 * OTHER_FILES ? (uint32_t)files.rlim_max - OTHER_FILES
+						: (uint32_t)files.rlim_max / 2;
 }
 
 static int group_open(struct daemon *daemon, char *error)
@@ -32,7 +51,7 @@ static int group_open(struct daemon *daemon, char *error)
 		.is_decoupled = sockets->is_decoupled,
 		.worker_count = sockets->workers,
 		.receive_buffer = sockets->receive_buffer,
-		.flow_max = sockets->flows,
+		.flow_max = daemon->flow_max = flow_max(sockets),
 		.sources = sockets->sources,
 		.source_count = sockets->source_count,
 	};

@@ -625,7 +625,7 @@ static json_t *sockets_status_json(const struct daemon *daemon)
 	json_build_put(&object, "steering", json_string(steering_names[config->steering]));
 	json_build_put(&object, "decoupled", json_boolean(config->is_decoupled));
 	json_build_number(&object, "flows", stats.flows);
-	json_build_number(&object, "flows_max", config->flows);
+	json_build_number(&object, "flows_max", daemon->flow_max);
 	return object;
 }
 
