@@ -55,6 +55,8 @@ static const struct setting settings[] = {
 	{ "epoll, IPv6", SOCKET_EPOLL, false, true },
 	{ "mmsg, IPv4", SOCKET_MMSG, false, false },
 	{ "mmsg, IPv6", SOCKET_MMSG, false, true },
+	{ "io_uring, IPv4", SOCKET_IO_URING, false, false },
+	{ "io_uring, IPv6", SOCKET_IO_URING, false, true },
 };
 
 /* One side of a worker, as its loop has it. */

@@ -279,6 +279,7 @@ static const struct socket_calls_table *calls_of(enum socket_calls calls)
 {
 	switch (calls) {
 	case SOCKET_MMSG: return &socket_calls_mmsg;
+	case SOCKET_IO_URING: return &socket_calls_uring;
 	default: return &socket_calls_epoll;
 	}
 }
@@ -297,6 +298,11 @@ static int config_check(const struct io_config *config, char *error, size_t erro
 	if (config->frame_count < BURST_MAX || config->frame_count > FRAME_COUNT_MAX)
 		return fail(-EINVAL, error, error_size, "%u frames: take %u to %u",
 			    config->frame_count, BURST_MAX, FRAME_COUNT_MAX);
+	if (config->ring_size < RING_SIZE_MIN || config->ring_size > RING_SIZE_MAX ||
+	    config->ring_size & (config->ring_size - 1))
+		return fail(-EINVAL, error, error_size,
+			    "rings of %u entries: take a power of two from %u to %u",
+			    config->ring_size, RING_SIZE_MIN, RING_SIZE_MAX);
 	return 0;
 }
 
@@ -328,6 +334,7 @@ static int socket_open(const struct io_config *config, struct io **ret_io, char 
 		return fail(-ENOMEM, error, error_size, "out of memory for a worker");
 	io->group = config->socket_group;
 	io->worker = config->queue;
+	io->ring_size = config->ring_size;
 	io->calls = calls_of(io->group->config.calls);
 	io->wake_fd = io->epoll_fd = -1;
 	err = memory_open(io, config);

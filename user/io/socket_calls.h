@@ -57,6 +57,7 @@ struct io {
 	uint32_t now_ms; /* of the last rx */
 	int wake_fd;	 /* an eventfd */
 	int epoll_fd;	 /* -1 for io_uring */
+	uint32_t ring_size;
 	struct socket_uring *uring;
 	struct socket_receiver *receiver; /* NULL: not decoupled */
 	uint64_t held;			  /* frames of the caller's */

@@ -187,7 +187,7 @@ static int service_open(struct socket_group *group, const struct socket_endpoint
 		return service_failed(-ENOMEM, "open a", endpoint, error, error_size);
 	service->addr = endpoint_addr(endpoint);
 	service->slot = slot;
-	service->serial = group->next_serial++;
+	service->serial = ++group->next_serial;
 	service->end_count = count;
 	for (uint32_t i = 0; i < count; i++)
 		socket_end_init(&service->ends[i], NULL, &service->addr, slot);
@@ -332,6 +332,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	set = calloc(1, sizeof(*set));
 	if (!set)
 		return fail(-ENOMEM, error, error_size, "out of memory for services' sockets");
+	set->serial = ++group->next_serial;
 	(void)files_raise((uint64_t)group->config.flow_max + FILES_OTHER +
 			  count * group->config.worker_count);
 	set_keep(group, set, endpoints, count);
@@ -355,6 +356,9 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	/* Pairs with the acquire in socket_set_of(). */
 	(void)__atomic_exchange_n(&group->set, set, __ATOMIC_ACQ_REL);
 	(void)pthread_mutex_unlock(&group->mutex);
+	for (uint32_t i = 0; i < group->config.worker_count; i++)
+		if (group->ios[i])
+			io_socket.wake(group->ios[i]); /* those that have to follow themselves */
 	urcu_qsbr_synchronize_rcu();
 	services_close(old, set);
 	free((void *)old);
