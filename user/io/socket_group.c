@@ -208,7 +208,7 @@ static int service_watch(struct socket_group *group, struct socket_service *serv
 {
 	for (uint32_t i = 0; i < group->config.worker_count; i++) {
 		struct io *io = group->ios[i];
-		int err = io ? io->calls->watch(io, &service->ends[i]) : 0;
+		int err = io ? socket_io_watch(io, &service->ends[i]) : 0;
 
 		if (err)
 			return err;
@@ -223,7 +223,7 @@ int socket_group_attach(struct socket_group *group, uint32_t worker, struct io *
 
 	for (uint32_t slot = 0; slot < set->slot_limit && !err; slot++)
 		if (set->services[slot])
-			err = io->calls->watch(io, &set->services[slot]->ends[worker]);
+			err = socket_io_watch(io, &set->services[slot]->ends[worker]);
 	if (err)
 		return err;
 	(void)pthread_mutex_lock(&group->mutex);
