@@ -55,6 +55,11 @@ static const struct setting settings[] = {
 	{ "epoll, IPv6", SOCKET_EPOLL, false, true },
 	{ "mmsg, IPv4", SOCKET_MMSG, false, false },
 	{ "mmsg, IPv6", SOCKET_MMSG, false, true },
+	{ "io_uring, IPv4", SOCKET_IO_URING, false, false },
+	{ "io_uring, IPv6", SOCKET_IO_URING, false, true },
+	{ "a receiving thread, epoll", SOCKET_EPOLL, true, false },
+	{ "a receiving thread, mmsg", SOCKET_MMSG, true, true },
+	{ "a receiving thread, io_uring", SOCKET_IO_URING, true, false },
 };
 
 /* One side of a worker, as its loop has it. */

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/counter.h"
 #include "io/socket_calls.h"
+#include "io/socket_receiver.h"
 #include "util/number.h"
 
 static void gauges_publish(struct io *io)
@@ -20,15 +20,6 @@ static void gauges_publish(struct io *io)
 	frames_check(&io->frames);
 	__atomic_store_n(&io->stats.held, io->held, __ATOMIC_RELAXED);
 	__atomic_store_n(&io->stats.free, io->frames.free_count, __ATOMIC_RELAXED);
-}
-
-/* Good to some 4 ms, and cheap. Wraps: only differences count. */
-static uint32_t clock_coarse_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
 /* --- Receiving --- */
@@ -39,7 +30,24 @@ static void flows_sweep(struct io *io)
 	struct socket_flow *flow;
 
 	while ((flow = socket_flows_idle(io->group, &io->flows, io->now_ms, &budget)))
-		io->calls->flow_end(io, flow);
+		if (io->receiver)
+			socket_poll_flow_end(io, flow);
+		else
+			io->calls->flow_end(io, flow);
+}
+
+int socket_io_watch(struct io *io, struct socket_end *end)
+{
+	return io->receiver ? socket_poll_watch(io, end) : io->calls->watch(io, end);
+}
+
+static size_t frames_receive(struct io *io, struct packet *packets, size_t max)
+{
+	if (!io->receiver)
+		return io->calls->receive(io, packets, max);
+	if (io->uring)
+		(void)io->calls->receive(io, packets, 0); /* what it says of what was sent */
+	return socket_receiver_take(io, packets, max);
 }
 
 static size_t socket_rx(struct io *io, struct packet *packets, size_t max)
@@ -47,9 +55,9 @@ static size_t socket_rx(struct io *io, struct packet *packets, size_t max)
 	size_t received;
 
 	assert(max <= BURST_MAX);
-	io->now_ms = clock_coarse_ms();
+	io->now_ms = socket_clock_coarse_ms();
 	flows_sweep(io);
-	received = io->calls->receive(io, packets, max);
+	received = frames_receive(io, packets, max);
 	io->held += received;
 	counter_add(&io->stats.ports[0].received, received);
 	counter_add(&io->stats.rx_calls, 1);
@@ -72,7 +80,7 @@ static struct socket_flow *flow_get(struct io *io, const struct socket_view *vie
 		if (socket_flow_open(io->group, &io->flows, &key, view->slot, io->now_ms, &flow,
 				     &is_own))
 			return NULL;
-		if (is_own && io->calls->watch(io, &flow->end)) {
+		if (is_own && socket_io_watch(io, &flow->end)) {
 			socket_count(io->group, SOCKET_COUNT_FLOW_ERRORS, 1);
 			socket_flows_remove(io->group, &io->flows, flow);
 			socket_flow_retire(flow);
@@ -207,7 +215,10 @@ static size_t socket_take(struct io *io, struct packet *packets, size_t count)
 static bool socket_wait(struct io *io, int timeout_ms)
 {
 	counter_add(&io->stats.waits, 1);
-	io->calls->wait(io, timeout_ms);
+	if (io->receiver)
+		socket_receiver_wait(io, timeout_ms);
+	else
+		io->calls->wait(io, timeout_ms);
 	return true;
 }
 
@@ -266,7 +277,9 @@ static void socket_close(struct io *io)
 		return;
 	if (io->group->ios[io->worker] == io)
 		socket_group_detach(io->group, io->worker);
+	socket_receiver_close(io);
 	io->calls->close(io);
+	socket_poll_close(io);
 	if (io->wake_fd >= 0)
 		(void)close(io->wake_fd);
 	frames_close(&io->frames);
@@ -279,6 +292,7 @@ static const struct socket_calls_table *calls_of(enum socket_calls calls)
 {
 	switch (calls) {
 	case SOCKET_MMSG: return &socket_calls_mmsg;
+	case SOCKET_IO_URING: return &socket_calls_uring;
 	default: return &socket_calls_epoll;
 	}
 }
@@ -297,6 +311,11 @@ static int config_check(const struct io_config *config, char *error, size_t erro
 	if (config->frame_count < BURST_MAX || config->frame_count > FRAME_COUNT_MAX)
 		return fail(-EINVAL, error, error_size, "%u frames: take %u to %u",
 			    config->frame_count, BURST_MAX, FRAME_COUNT_MAX);
+	if (config->ring_size < RING_SIZE_MIN || config->ring_size > RING_SIZE_MAX ||
+	    config->ring_size & (config->ring_size - 1))
+		return fail(-EINVAL, error, error_size,
+			    "rings of %u entries: take a power of two from %u to %u",
+			    config->ring_size, RING_SIZE_MIN, RING_SIZE_MAX);
 	return 0;
 }
 
@@ -315,6 +334,22 @@ static int memory_open(struct io *io, const struct io_config *config)
 	return io->wake_fd < 0 ? -errno : 0;
 }
 
+static int receiver_open(struct io *io, char *error, size_t error_size)
+{
+	int err = 0;
+
+	if (!io->group->config.is_decoupled)
+		return 0;
+	if (io->epoll_fd < 0)
+		err = socket_poll_open(io, error, error_size);
+	if (err)
+		return err;
+	err = socket_receiver_open(io);
+	return err ? fail(err, error, error_size, "cannot start a receiving thread: %s",
+			  strerror(-err))
+		   : 0;
+}
+
 static int socket_open(const struct io_config *config, struct io **ret_io, char *error,
 		       size_t error_size)
 {
@@ -328,6 +363,7 @@ static int socket_open(const struct io_config *config, struct io **ret_io, char 
 		return fail(-ENOMEM, error, error_size, "out of memory for a worker");
 	io->group = config->socket_group;
 	io->worker = config->queue;
+	io->ring_size = config->ring_size;
 	io->calls = calls_of(io->group->config.calls);
 	io->wake_fd = io->epoll_fd = -1;
 	err = memory_open(io, config);
@@ -337,6 +373,9 @@ static int socket_open(const struct io_config *config, struct io **ret_io, char 
 		goto fail;
 	}
 	err = io->calls->open(io, error, error_size);
+	if (err)
+		goto fail;
+	err = receiver_open(io, error, error_size);
 	if (err)
 		goto fail;
 	err = socket_group_attach(io->group, io->worker, io);

@@ -52,7 +52,7 @@ enum socket_steering {
 struct socket_endpoint {
 	uint8_t addr[16]; /* as in match_key; not 0.0.0.0, not :: */
 	uint16_t port_be;
-	uint8_t connection_id_len; /* of short headers, for steering; 0: not known, 8 are used */
+	uint8_t connection_id_len; /* 0..QUIC_CID_LEN_MAX, to steer by; 0: unknown, 8 are used */
 	bool is_quic;
 	uint32_t idle_ms; /* a flow without datagrams for so long is closed */
 };

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "io/frames.h"
 #include "io/io.h"
@@ -57,6 +58,7 @@ struct io {
 	uint32_t now_ms; /* of the last rx */
 	int wake_fd;	 /* an eventfd */
 	int epoll_fd;	 /* -1 for io_uring */
+	uint32_t ring_size;
 	struct socket_uring *uring;
 	struct socket_receiver *receiver; /* NULL: not decoupled */
 	uint64_t held;			  /* frames of the caller's */
@@ -96,6 +98,9 @@ extern const struct socket_calls_table socket_calls_epoll;
 extern const struct socket_calls_table socket_calls_mmsg;
 extern const struct socket_calls_table socket_calls_uring;
 
+/* Whoever receives for this worker: read that socket from now on. */
+int socket_io_watch(struct io *io, struct socket_end *end);
+
 /* Receiving by readiness (socket_poll.c). */
 int socket_poll_open(struct io *io, char *error, size_t error_size);
 void socket_poll_close(struct io *io);
@@ -107,6 +112,15 @@ void socket_poll_wait(struct io *io, int timeout_ms);
 /* Read all that is readable, in turn, as a socket_read_fn does. */
 size_t socket_poll_read(const struct socket_frames *place, int epoll_fd, socket_read_fn *read_fn,
 			uint32_t now_ms, uint64_t *frames, size_t count, struct packet *packets);
+
+/* Good to some 4 ms, and cheap. Wraps: only differences count. */
+static inline uint32_t socket_clock_coarse_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+}
 
 /* Count a send that failed; worth trying once more? What a backend's host said of an
  * earlier datagram is told to the next one, which is not sent then. */

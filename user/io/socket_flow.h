@@ -29,6 +29,7 @@ struct socket_flow {
 	uint32_t dropped;    /* of its receive queue, as last seen; the owner's */
 	uint32_t index;	     /* in struct socket_flows; the owner's */
 	bool is_published;   /* atomic */
+	bool is_ending;	     /* io_uring: retired when its receive has ended */
 	struct socket_group *group;
 	struct cds_lfht_node node;
 	struct rcu_head rcu;

@@ -10,12 +10,17 @@
 #include "io/socket_flow.h"
 #include "io/socket_group.h"
 #include "io/socket_option.h"
+#include "io/socket_steer.h"
 #include "ringway/wire.h"
 #include "util/endpoint.h"
 #include "util/number.h"
 
 /* Files that the process has besides services' sockets and flows. */
 #define FILES_OTHER 256
+
+/* Bytes of a Connection ID that are enough to tell connections apart, where it is not
+ * known how many there are. */
+#define STEER_LEN_DEFAULT 8
 
 /* --- Files --- */
 
@@ -98,6 +103,7 @@ static void service_close(struct socket_service *service)
 {
 	if (!service)
 		return;
+	socket_steer_close(service->steer);
 	for (uint32_t i = 0; i < service->end_count; i++)
 		if (service->ends[i].fd >= 0)
 			(void)close(service->ends[i].fd);
@@ -157,13 +163,31 @@ static int end_listen(const struct socket_group *group, struct socket_end *end,
 	return bind(end->fd, &name.any, size) ? -errno : 0;
 }
 
+static int service_steer(const struct socket_group *group, struct socket_service *service,
+			 char *error, size_t error_size)
+{
+	int fds[WORKER_COUNT_MAX];
+
+	if (group->config.steering != SOCKET_STEER_CONNECTION_ID || service->end_count < 2)
+		return 0;
+	for (uint32_t i = 0; i < service->end_count; i++)
+		fds[i] = service->ends[i].fd;
+	return socket_steer_open(fds, service->end_count, &service->steer, error, error_size);
+}
+
 static void service_tune(struct socket_service *service, const struct socket_endpoint *endpoint)
 {
+	uint32_t steered_len = 0;
+
 	__atomic_store_n(&service->idle_ms, endpoint->idle_ms, __ATOMIC_RELAXED);
 	__atomic_store_n(&service->is_quic, endpoint->is_quic, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; i < service->end_count; i++)
 		socket_option_fragments(service->ends[i].fd, service->ends[i].ip_version,
 					endpoint->is_quic);
+	if (endpoint->is_quic)
+		steered_len = endpoint->connection_id_len ? endpoint->connection_id_len
+							  : STEER_LEN_DEFAULT;
+	socket_steer_set(service->steer, steered_len);
 }
 
 static struct socket_addr endpoint_addr(const struct socket_endpoint *endpoint)
@@ -187,15 +211,19 @@ static int service_open(struct socket_group *group, const struct socket_endpoint
 		return service_failed(-ENOMEM, "open a", endpoint, error, error_size);
 	service->addr = endpoint_addr(endpoint);
 	service->slot = slot;
-	service->serial = group->next_serial++;
+	service->serial = ++group->next_serial;
 	service->end_count = count;
 	for (uint32_t i = 0; i < count; i++)
 		socket_end_init(&service->ends[i], NULL, &service->addr, slot);
 	for (uint32_t i = 0; i < count && !err; i++)
 		err = end_listen(group, &service->ends[i], &service->addr);
+	if (err)
+		(void)service_failed(err, "open and bind a", endpoint, error, error_size);
+	else
+		err = service_steer(group, service, error, error_size);
 	if (err) {
 		service_close(service);
-		return service_failed(err, "open and bind a", endpoint, error, error_size);
+		return err;
 	}
 	service_tune(service, endpoint);
 	*ret_service = service;
@@ -208,7 +236,7 @@ static int service_watch(struct socket_group *group, struct socket_service *serv
 {
 	for (uint32_t i = 0; i < group->config.worker_count; i++) {
 		struct io *io = group->ios[i];
-		int err = io ? io->calls->watch(io, &service->ends[i]) : 0;
+		int err = io ? socket_io_watch(io, &service->ends[i]) : 0;
 
 		if (err)
 			return err;
@@ -223,7 +251,7 @@ int socket_group_attach(struct socket_group *group, uint32_t worker, struct io *
 
 	for (uint32_t slot = 0; slot < set->slot_limit && !err; slot++)
 		if (set->services[slot])
-			err = io->calls->watch(io, &set->services[slot]->ends[worker]);
+			err = socket_io_watch(io, &set->services[slot]->ends[worker]);
 	if (err)
 		return err;
 	(void)pthread_mutex_lock(&group->mutex);
@@ -332,6 +360,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	set = calloc(1, sizeof(*set));
 	if (!set)
 		return fail(-ENOMEM, error, error_size, "out of memory for services' sockets");
+	set->serial = ++group->next_serial;
 	(void)files_raise((uint64_t)group->config.flow_max + FILES_OTHER +
 			  count * group->config.worker_count);
 	set_keep(group, set, endpoints, count);
@@ -355,6 +384,9 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	/* Pairs with the acquire in socket_set_of(). */
 	(void)__atomic_exchange_n(&group->set, set, __ATOMIC_ACQ_REL);
 	(void)pthread_mutex_unlock(&group->mutex);
+	for (uint32_t i = 0; i < group->config.worker_count; i++)
+		if (group->ios[i])
+			io_socket.wake(group->ios[i]); /* those that have to follow themselves */
 	urcu_qsbr_synchronize_rcu();
 	services_close(old, set);
 	free((void *)old);

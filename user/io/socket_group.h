@@ -35,6 +35,7 @@ struct socket_service {
 };
 
 struct socket_set {
+	uint32_t serial;					    /* no other set's; never 0 */
 	uint32_t slot_limit;					    /* every slot is below it */
 	struct socket_service *services[SOCKET_ENDPOINT_COUNT_MAX]; /* by slot; NULL: none */
 	uint16_t index[SOCKET_INDEX_SIZE]; /* open addressing by address: slot + 1; 0: empty */
@@ -45,7 +46,7 @@ struct socket_group {
 	struct socket_source *sources;
 	struct hash_secret secret; /* of addresses: clients choose theirs */
 	const struct socket_set *set;
-	uint32_t next_serial;
+	uint32_t next_serial;	  /* of services and of sets */
 	pthread_mutex_t mutex;	  /* between control, that changes set, and who reads statistics */
 	uint64_t service_dropped; /* in sockets of services that are gone */
 	struct io *ios[WORKER_COUNT_MAX]; /* open ones */

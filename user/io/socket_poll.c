@@ -22,6 +22,7 @@ void socket_poll_close(struct io *io)
 {
 	if (io->epoll_fd >= 0)
 		(void)close(io->epoll_fd);
+	io->epoll_fd = -1;
 }
 
 /* Level-triggered: what one round leaves, the next one is told of again, the others
