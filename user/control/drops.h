@@ -27,7 +27,7 @@ struct drops_counts {
 	bool has_generic; /* XDP runs in the stack on some interface */
 	uint32_t port_count, worker_count;
 	const char *ifnames[PORT_COUNT_MAX];
-	const char *drivers[PORT_COUNT_MAX];
+	const char *drivers[PORT_COUNT_MAX]; /* NULL: no XDP there */
 	struct nic_stats nics[PORT_COUNT_MAX];
 	struct proc_net net;
 	uint64_t xdp[INGRESS_COUNTER_COUNT];
@@ -41,8 +41,8 @@ struct drops_counts {
  * name), those that are not 0. NULL: no memory. Pure. */
 json_t *drops_places(const struct drops_counts *counts);
 
-/* Begin to count: the interfaces of the lineup in force, whose ios are open. NULL: no
- * memory. */
+/* Begin to count: the interfaces of the engine, or those there are if it knows none. NULL:
+ * no memory. */
 struct drops *drops_open(const struct daemon *daemon);
 
 /* The answer to `drops`: "engine", "uptime_s" and "places". NULL: no memory. Some system

@@ -96,6 +96,8 @@ static uint64_t dropped_later(const struct drops_counts *counts, uint32_t port)
 {
 	const char *driver = counts->drivers[port];
 
+	if (!driver)
+		return 0;
 	if (strcmp(driver, "veth") == 0)
 		return port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
 		       port_sum(counts, port, PORT_MEMBER(rx_dropped));
@@ -227,6 +229,15 @@ static void socket_tally(struct tally *tally, const struct drops_counts *counts,
 	tally->count = counts->sockets.counts[counter];
 }
 
+/* Of the one port that the socket engine has. */
+static void send_tally(struct tally *tally, const struct drops_counts *counts, int offset)
+{
+	for (uint32_t i = 0; i < counts->worker_count; i++)
+		tally_add(tally, json_sprintf("worker %u", i),
+			  *(const uint64_t *)((const char *)&counts->ios[i].ports[0] + offset),
+			  NULL);
+}
+
 static void service_socket_tally(struct tally *tally, const struct drops_counts *counts, int unused)
 {
 	(void)unused;
@@ -285,6 +296,11 @@ struct place {
 	{                                                                                         \
 		name, STAGE_##stage, kind, SOCKET, socket_tally, SOCKET_COUNT_##counter, meaning, \
 			advice                                                                    \
+	}
+#define AT_SEND(name, member, meaning, advice)                                               \
+	{                                                                                    \
+		name, STAGE_SOCKETS_OUT, LOSS, SOCKET, send_tally, (int)PORT_MEMBER(member), \
+			meaning, advice                                                      \
 	}
 #define BY_REASON(reason, stage, engines, advice)                                             \
 	{                                                                                     \
@@ -467,20 +483,35 @@ static const struct place places[] = {
 		  "raise the MTU of the interface to the backend, or lower the clients' maximum "
 		  "datagram size"),
 	AT_SOCKET("flows_refused", SOCKETS_OUT, LOSS, FLOWS_REFUSED,
-		  "there are as many flows as limits.flows allows, so new clients are turned away",
-		  "raise limits.flows, or lower the time after which an idle flow is closed"),
-	AT_SOCKET("flow_errors", SOCKETS_OUT, LOSS, FLOW_ERRORS,
-		  "a socket to a backend could not be opened",
-		  "no file left: raise LimitNOFILE; no port left: widen "
-		  "net.ipv4.ip_local_port_range or give more source addresses"),
+		  "there are as many flows as socket.flows allows, so new clients are turned away",
+		  "raise socket.flows and LimitNOFILE, or lower the service's idle_timeout"),
+	AT_SOCKET(
+		"flow_errors", SOCKETS_OUT, LOSS, FLOW_ERRORS,
+		"a socket to a backend could not be opened",
+		"no file left: raise LimitNOFILE; no port left: widen "
+		"net.ipv4.ip_local_port_range or give more socket.source_addresses; no route: `ip "
+		"route get BACKEND`"),
+	AT_SEND("send_again", kick_errors[IO_KICK_AGAIN], "a socket's send buffer was full",
+		"the link is the limit, or a qdisc that holds datagrams: `tc -s qdisc`; "
+		"net.core.wmem_default helps with bursts only"),
+	AT_SEND("send_no_buffers", kick_errors[IO_KICK_NO_BUFFERS],
+		"the kernel had no memory to send it, or the interface's queue was full",
+		"`tc -s qdisc` for the queue, `free -m` for the memory"),
+	AT_SEND("send_link_down", kick_errors[IO_KICK_LINK_DOWN],
+		"the interface to send it by was down",
+		"see to the cable, or to the other end: `ip link show`"),
+	AT_SEND("send_other", kick_errors[IO_KICK_OTHER], "the kernel refused to send it",
+		"EPERM: the firewall (`nft list ruleset`); EMSGSIZE: the MTU; `strace -fe "
+		"trace=network -p PID` shows the errno"),
+	AT_SEND("send_invalid", tx_invalid, "what was to be sent belongs to no socket",
+		"a few at a reload are of a service that was removed; otherwise report it"),
 	BY_REASON(
 		TX_FULL, RINGS_OUT, AF_XDP,
-		"look further on, at interface out and the kicks; if nothing is lost there, the link "
-		"or the other end of the veth is the limit, and limits.ring_size only buys time"),
-	BY_REASON(
-		TX_FULL, SOCKETS_OUT, SOCKET,
-		"a socket had no room to send or its queue was full: the link, or its qdisc (`tc -s "
-		"qdisc`), is the limit"),
+		"look further on, at interface out and the kicks; if nothing is lost there, the "
+		"link or the other end of the veth is the limit, and limits.ring_size only buys time"),
+	BY_REASON(TX_FULL, SOCKETS_OUT, SOCKET,
+		  "the places before this one say why: what a socket did not take, for any reason, "
+		  "is counted here as well"),
 	AT_RING(tx_invalid, OUT, LOSS, "the kernel refused a frame that was to be sent",
 		"a fault of the driver or of ringway: report it with `ethtool -i DEV`"),
 	AT_KICK("again", AGAIN, "a wake-up to send that the kernel cut short; it is made again",
