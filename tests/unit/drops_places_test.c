@@ -155,6 +155,40 @@ static void every_reason_and_verdict_has_its_place(void **state)
 #undef X
 }
 
+static void sockets_tell_what_they_did_not_send(void **state)
+{
+	static const struct {
+		enum io_kick_error error;
+		const char *place;
+	} cases[] = {
+		{ IO_KICK_AGAIN, "send_again" },
+		{ IO_KICK_NO_BUFFERS, "send_no_buffers" },
+		{ IO_KICK_LINK_DOWN, "send_link_down" },
+		{ IO_KICK_OTHER, "send_other" },
+	};
+
+	(void)state;
+	counts.has_sockets = true;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		counts.ios[0].ports[0].kick_errors[cases[i].error] = 3;
+		counts.ios[1].ports[0].kick_errors[cases[i].error] = 4;
+		assert_int_equal(count_of(cases[i].place), 7);
+	}
+	assert_sources("send_other",
+		       "[{'name':'worker 0','count':3},{'name':'worker 1','count':4}]");
+	counts.sockets.dropped_service = 8;
+	counts.sockets.dropped_flow = 9;
+	assert_int_equal(count_of("service_socket"), 8);
+	assert_int_equal(count_of("flow_socket"), 9);
+#define COUNTED_ONLY (1u << SOCKET_COUNT_FLOWS_OPENED | 1u << SOCKET_COUNT_FLOWS_EXPIRED)
+#define X(constant, name, meaning)                           \
+	counts.sockets.counts[SOCKET_COUNT_##constant] = 50; \
+	if (!(COUNTED_ONLY >> SOCKET_COUNT_##constant & 1))  \
+		assert_int_equal(count_of(name), 50);
+	SOCKET_COUNTERS(X)
+#undef X
+}
+
 /* --- what is counted twice --------------------------------------------------------- */
 
 static void veth_counts_what_af_xdp_refused(void **state)
@@ -253,6 +287,7 @@ int main(void)
 		cmocka_unit_test_setup(every_place_says_what_it_means, setup),
 		cmocka_unit_test_setup(stages_are_in_order, setup),
 		cmocka_unit_test_setup(every_reason_and_verdict_has_its_place, setup),
+		cmocka_unit_test_setup(sockets_tell_what_they_did_not_send, setup),
 		cmocka_unit_test_setup(veth_counts_what_af_xdp_refused, setup),
 		cmocka_unit_test_setup(virtio_counts_what_xdp_dropped, setup),
 		cmocka_unit_test_setup(no_free_frame_is_not_too_long_a_frame, setup),
