@@ -101,6 +101,7 @@ static void assert_conserved(void)
 
 		assert_true(port->posted <= 2 * RING);
 		assert_true(port->sent - port->completed <= RING);
+		assert_int_equal(port->rx_waiting, fake_rx_waiting(i));
 		assert_int_equal(fake.ports[i].invalid, 0);
 		out += port->posted + port->sent - port->completed;
 	}

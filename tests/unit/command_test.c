@@ -17,6 +17,7 @@ static void lines_are_understood_or_refused(void **state)
 	} cases[] = {
 		{ "status", COMMAND_STATUS, "status" },
 		{ "stats", COMMAND_STATS, "stats" },
+		{ "drops", COMMAND_DROPS, "drops" },
 		{ " backends  ", COMMAND_BACKENDS, "backends" },
 		{ "reload", COMMAND_RELOAD, "reload" },
 		{ "drain web/b1", COMMAND_DRAIN, "drain web/b1" },

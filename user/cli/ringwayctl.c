@@ -11,6 +11,7 @@
 #include "control/command.h"
 #include "control/control_socket.h"
 #include "control/ctl_client.h"
+#include "control/ctl_drops.h"
 #include "control/ctl_table.h"
 #include "control/ctl_trace.h"
 #include "ringway/limits.h"
@@ -80,6 +81,7 @@ static void footer_fill(void)
 struct look {
 	json_t *answer; /* NULL: there was none */
 	uint64_t time_ns;
+	bool is_printed;
 };
 
 static int json_print(json_t *answer)
@@ -90,30 +92,37 @@ static int json_print(json_t *answer)
 	return json_dumpf(answer, stdout, layout) || putchar('\n') == EOF ? -EIO : 0;
 }
 
-static int table_print(const char *command, const struct look *now, const struct look *before)
+/* Where screens follow each other. */
+static void screen_begin(bool is_next)
 {
 	if (arguments.watch_s && isatty(STDOUT_FILENO))
 		(void)fputs("\033[H\033[2J", stdout); /* cursor home, clear the screen */
-	else if (before->answer)
+	else if (is_next)
 		(void)putchar('\n');
+}
+
+static int table_print(const char *command, const struct look *now, const struct look *before)
+{
+	screen_begin(before->answer);
 	return ctl_table_print(stdout, command, now->answer, before->answer,
 			       (double)(now->time_ns - before->time_ns) / 1e9);
 }
 
-/* Ask once and print. 0 and *ret_now, to be freed by the caller; or a negative
- * errno, logged, and *ret_now with or without an answer. */
-static int look(const char *line, const char *command, const struct look *before,
-		struct look *ret_now)
+/* 0 and *ret_now, whose answer is the caller's; or a negative errno, printed. */
+static int ask(const char *line, struct look *ret_now)
 {
 	static char error[ERROR_SIZE];
 	int err = ctl_client_ask(arguments.socket, line, &ret_now->answer, error, sizeof(error));
 
-	if (err) {
+	if (err)
 		(void)fprintf(stderr, "error: %s\n", error);
-		return err;
-	}
 	ret_now->time_ns = clock_ns();
-	err = arguments.json ? json_print(ret_now->answer) : table_print(command, ret_now, before);
+	return err;
+}
+
+/* What printing has returned: 0, or -EIO and the reason logged. */
+static int printed(int err)
+{
 	if (err == -EPROTO)
 		log_error("the answer is not what this version of ringwayctl expects from "
 			  "ringwayd; try --json");
@@ -122,10 +131,23 @@ static int look(const char *line, const char *command, const struct look *before
 	return err || ferror(stdout) ? -EIO : 0;
 }
 
+/* Ask once and print. 0 and *ret_now, to be freed by the caller; or a negative
+ * errno, logged, and *ret_now with or without an answer. */
+static int look(const char *line, const char *command, const struct look *before,
+		struct look *ret_now)
+{
+	int err = ask(line, ret_now);
+
+	if (err)
+		return err;
+	return printed(arguments.json ? json_print(ret_now->answer)
+				      : table_print(command, ret_now, before));
+}
+
 /* Watching ends by a signal, or with the daemon. */
 static int looks(const char *line, const char *command, unsigned int interval_s)
 {
-	struct look now = { NULL, 0 }, before = { NULL, 0 };
+	struct look now = { .answer = NULL }, before = { .answer = NULL };
 	int err = look(line, command, &before, &now);
 
 	while (!err && interval_s) {
@@ -135,6 +157,44 @@ static int looks(const char *line, const char *command, unsigned int interval_s)
 		(void)sleep(interval_s);
 		err = look(line, command, &before, &now);
 	}
+	json_decref(before.answer);
+	json_decref(now.answer);
+	return err;
+}
+
+/* --- drops ------------------------------------------------------------------- */
+
+static int drops_print(struct look *now, const struct look *before)
+{
+	int err = ctl_drops_judge(now->answer, before->answer,
+				  (double)(now->time_ns - before->time_ns) / 1e9);
+
+	if (err)
+		return err;
+	if (arguments.json)
+		return json_print(now->answer);
+	screen_begin(before->is_printed);
+	now->is_printed = true;
+	return ctl_drops_print(stdout, now->answer);
+}
+
+/* Only two looks tell what is lost now. */
+static int drops(const char *line, unsigned int interval_s)
+{
+	struct look now = { .answer = NULL }, before = { .answer = NULL };
+	int err = ask(line, &now);
+
+	do {
+		json_decref(before.answer);
+		before = now;
+		now = (struct look){ .answer = NULL };
+		if (!err)
+			(void)sleep(interval_s ? interval_s : 1);
+		if (!err)
+			err = ask(line, &now);
+		if (!err)
+			err = printed(drops_print(&now, &before));
+	} while (!err && interval_s);
 	json_decref(before.answer);
 	json_decref(now.answer);
 	return err;
@@ -272,6 +332,8 @@ int main(int argc, char **argv)
 										     : EXIT_SUCCESS;
 	if (command_format(&words, line, sizeof(line)))
 		return options_misuse(argv, "the arguments are too long");
+	if (words.command == COMMAND_DROPS)
+		return drops(line, (unsigned int)arguments.watch_s) ? EXIT_FAILURE : EXIT_SUCCESS;
 	return looks(line, commands[words.command].name, (unsigned int)arguments.watch_s)
 		       ? EXIT_FAILURE
 		       : EXIT_SUCCESS;

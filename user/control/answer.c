@@ -8,6 +8,7 @@
 #include "control/backends.h"
 #include "control/command.h"
 #include "control/connections.h"
+#include "control/drops.h"
 #include "control/json_build.h"
 #include "control/lookup.h"
 #include "control/reload.h"
@@ -26,6 +27,12 @@ static json_t *stats_answer(struct daemon *daemon, const struct command_words *u
 {
 	(void)unused;
 	return report_stats(daemon);
+}
+
+static json_t *drops_answer(struct daemon *daemon, const struct command_words *unused)
+{
+	(void)unused;
+	return drops_report(daemon->drops, daemon);
 }
 
 static json_t *services_answer(struct daemon *daemon, const struct command_words *unused)
@@ -144,10 +151,11 @@ json_t *answer(void *arg, const char *line)
 	static json_t *(*const handlers[COMMAND_COUNT])(struct daemon *,
 							const struct command_words *) = {
 		[COMMAND_STATUS] = status_answer,     [COMMAND_STATS] = stats_answer,
-		[COMMAND_SERVICES] = services_answer, [COMMAND_BACKENDS] = backends_answer,
-		[COMMAND_LOOKUP] = lookup_answer,     [COMMAND_TRACE] = tracing_answer,
-		[COMMAND_RELOAD] = reload_answer,     [COMMAND_DRAIN] = drain_answer,
-		[COMMAND_UNDRAIN] = undrain_answer,   [COMMAND_FLUSH] = flush_answer,
+		[COMMAND_DROPS] = drops_answer,	      [COMMAND_SERVICES] = services_answer,
+		[COMMAND_BACKENDS] = backends_answer, [COMMAND_LOOKUP] = lookup_answer,
+		[COMMAND_TRACE] = tracing_answer,     [COMMAND_RELOAD] = reload_answer,
+		[COMMAND_DRAIN] = drain_answer,	      [COMMAND_UNDRAIN] = undrain_answer,
+		[COMMAND_FLUSH] = flush_answer,
 	};
 	char text[CONTROL_LINE_SIZE_MAX_BYTES], error[256];
 	struct command_words words;

@@ -8,6 +8,7 @@
 #define RINGWAY_CONTROL_REPORT_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 struct daemon;
 struct lineup_backend;
@@ -18,6 +19,9 @@ json_t *report_status(const struct daemon *daemon);
 json_t *report_stats(const struct daemon *daemon);
 json_t *report_services(const struct daemon *daemon);
 json_t *report_backends(const struct daemon *daemon);
+
+/* Whole seconds since the start. */
+uint64_t report_uptime_s(const struct daemon *daemon);
 
 /* "up", "down" or "drained". */
 const char *report_state(const struct lineup_backend *backend);

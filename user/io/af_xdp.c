@@ -282,9 +282,10 @@ static size_t port_receive(struct io *io, uint32_t index, struct packet *packets
 		if (port_accept(io, index, xsk_ring_cons__rx_desc(ring, position + i),
 				&packets[received]))
 			received++;
-	xsk_ring_cons__release(ring, count);
 	counter_add(&port->stats.posted, -(uint64_t)count);
 	counter_add(&port->stats.received, received);
+	/* Last: who counts what waits and then what was received misses none. */
+	xsk_ring_cons__release(ring, count);
 	return received;
 }
 
@@ -443,9 +444,20 @@ static bool af_xdp_sent_all(const struct io *io)
 	return true;
 }
 
+/* For any thread, unlike libxdp's accessors, which cache. The acquire of the consumer pairs
+ * with the release in port_receive(). */
+static uint64_t rx_waiting(const struct port *port)
+{
+	uint32_t producer = __atomic_load_n(port->xsk->rx.producer, __ATOMIC_ACQUIRE);
+	uint32_t waiting = producer - __atomic_load_n(port->xsk->rx.consumer, __ATOMIC_ACQUIRE);
+
+	return waiting > port->xsk->rx.size ? 0 : waiting;
+}
+
 static void port_stats(const struct port *port, struct io_port_stats *ret_stats)
 {
 	const struct io_port_stats *stats = &port->stats;
+	uint64_t waiting = rx_waiting(port); /* before `received` */
 	struct xdp_statistics kernel;
 
 	xsk_statistics(port->xsk, &kernel);
@@ -455,6 +467,7 @@ static void port_stats(const struct port *port, struct io_port_stats *ret_stats)
 		.sent = counter_read(&stats->sent),
 		.completed = counter_read(&stats->completed),
 		.posted = counter_read(&stats->posted),
+		.rx_waiting = waiting,
 		.kicks = counter_read(&stats->kicks),
 		.rx_dropped = kernel.rx_dropped,
 		.rx_invalid = kernel.rx_invalid_descs + counter_read(&stats->rx_invalid),

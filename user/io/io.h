@@ -63,6 +63,7 @@ struct io_port_stats {
 	uint64_t received, sent; /* frames handed to the caller, frames taken from it */
 	uint64_t completed;	 /* of sent: the kernel is done with them */
 	uint64_t posted;	 /* frames now in the kernel's hands to receive into */
+	uint64_t rx_waiting;	 /* of posted: received, and not taken yet */
 	uint64_t kicks;		 /* system calls made to transmit */
 	uint64_t kick_errors[IO_KICK_ERROR_COUNT];
 	/* The kernel's own counters of the socket; 0 where it has none. rx_invalid and

@@ -13,6 +13,12 @@ bool number_parse(const char *text, uint64_t minimum, uint64_t maximum, uint64_t
 /* Hex digits, exactly size bytes of them. */
 bool number_hex_parse(const char *text, uint8_t *ret_bytes, size_t size);
 
+/* What a counter has grown by; one that went back began anew. */
+static inline uint64_t number_since(uint64_t now, uint64_t before)
+{
+	return now < before ? now : now - before;
+}
+
 /* "192.0.2.1" or "2001:db8::1" to the 16 bytes of match_key; false if neither. */
 bool address_parse(const char *text, uint8_t ret_addr[16]);
 bool address_is_ipv4(const uint8_t addr[16]);
