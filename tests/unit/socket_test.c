@@ -84,11 +84,13 @@ static struct world {
 } world;
 
 /* liburcu is not built for ThreadSanitizer, which so does not see that a grace period
- * lies between the last use of these and their end. */
+ * lies between the last use of these and their end, nor what its own thread does. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:flow_reclaim\nrace:services_close\nrace:socket_group_listen\nrace:table_free\n";
+	return "race:liburcu-qsbr.so\n"
+	       "race:flow_reclaim\nrace:service_close\nrace:set_free\n"
+	       "race:table_free\n";
 }
 
 /* --- Addresses --- */
