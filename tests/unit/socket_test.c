@@ -21,14 +21,17 @@
 #include "core/counter.h"
 #include "core/forward.h"
 #include "dataplane/router_memory.h"
+#include "dataplane/worker.h"
 #include "io/io.h"
 #include "util/clock.h"
 #include "util/number.h"
 
+#include "datagram.h"
 #include "test.h"
 
 #define FRAME_COUNT   512
 #define FRAME_SIZE    2048
+#define RING_SIZE     256
 #define LEN_MAX	      1900 /* bytes that fit a frame whichever way it is received */
 #define WORKER_COUNT  2
 #define BACKEND_COUNT 3
@@ -81,11 +84,13 @@ static struct world {
 } world;
 
 /* liburcu is not built for ThreadSanitizer, which so does not see that a grace period
- * lies between the last use of these and their end. */
+ * lies between the last use of these and their end, nor what its own thread does. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:flow_reclaim\nrace:services_close\nrace:socket_group_listen\nrace:table_free\n";
+	return "race:liburcu-qsbr.so\n"
+	       "race:flow_reclaim\nrace:service_close\nrace:set_free\n"
+	       "race:table_free\n";
 }
 
 /* --- Addresses --- */
@@ -196,39 +201,53 @@ static void listen_on(uint32_t count, uint32_t idle_ms)
 		fail_msg("%s", error);
 }
 
-static void world_open(const struct setting *setting, uint32_t worker_count, uint32_t flow_max)
+static void world_open_as(const struct setting *setting, const struct socket_group_config *config)
 {
-	const struct socket_group_config group_config = {
-		.calls = setting->calls,
-		.is_decoupled = setting->is_decoupled,
-		.worker_count = worker_count,
-		.flow_max = flow_max,
-		.receive_buffer = 4 << 20,
-	};
+	uint32_t worker_count = config->worker_count;
 	char error[256] = "";
 
 	print_message("with: %s\n", setting->name);
+	urcu_qsbr_register_thread();
 	world = (struct world){ .setting = *setting, .worker_count = worker_count };
-	if (socket_group_open(&group_config, &world.group, error, sizeof(error)))
+	if (socket_group_open(config, &world.group, error, sizeof(error)))
 		fail_msg("%s", error);
 	world.table = table_make();
 	assert_int_equal(router_new(1000, &world.router), 0);
 	for (uint32_t i = 0; i < worker_count; i++) {
-		struct io_config config = { .queue = i,
-					    .port_count = 1,
-					    .frame_count = FRAME_COUNT,
-					    .frame_size = FRAME_SIZE,
-					    .ring_size = 256,
-					    .socket_group = world.group };
+		struct io_config io_config = { .queue = i,
+					       .port_count = 1,
+					       .frame_count = FRAME_COUNT,
+					       .frame_size = FRAME_SIZE,
+					       .ring_size = RING_SIZE,
+					       .socket_group = world.group };
 
 		router_worker_init(&world.stations[i].router, NULL, 0);
-		if (engine->open(&config, &world.stations[i].io, error, sizeof(error)))
+		if (engine->open(&io_config, &world.stations[i].io, error, sizeof(error)))
 			fail_msg("%s", error);
 	}
 	for (uint8_t i = 0; i < BACKEND_COUNT; i++)
 		world.backends[i] = socket_at(1, (uint8_t)(i + 1), BACKEND_PORT);
 	for (uint8_t i = 0; i < CLIENT_COUNT; i++)
 		world.clients[i] = socket_at(2, (uint8_t)(i + 1), 0);
+}
+
+static struct socket_group_config config_of(const struct setting *setting, uint32_t worker_count,
+					    uint32_t flow_max)
+{
+	return (struct socket_group_config){
+		.calls = setting->calls,
+		.is_decoupled = setting->is_decoupled,
+		.worker_count = worker_count,
+		.flow_max = flow_max,
+		.receive_buffer = 4 << 20,
+	};
+}
+
+static void world_open(const struct setting *setting, uint32_t worker_count, uint32_t flow_max)
+{
+	const struct socket_group_config config = config_of(setting, worker_count, flow_max);
+
+	world_open_as(setting, &config);
 }
 
 static void assert_no_frame_lost(const struct io *io)
@@ -255,6 +274,7 @@ static void world_close(void)
 	socket_group_close(world.group);
 	router_free(world.router);
 	table_free(world.table);
+	urcu_qsbr_unregister_thread();
 }
 
 /* One round of a worker's loop. */
@@ -299,6 +319,18 @@ static void rounds(void)
 		}                                                    \
 	} while (0)
 
+/* Without rounds. */
+#define wait_until(condition)                                        \
+	do {                                                         \
+		uint64_t end_ns = clock_ns() + PATIENCE_NS;          \
+                                                                     \
+		while (!(condition)) {                               \
+			(void)poll(NULL, 0, 1);                      \
+			if (clock_ns() > end_ns)                     \
+				fail_msg("in vain: %s", #condition); \
+		}                                                    \
+	} while (0)
+
 static struct socket_stats stats_now(void)
 {
 	struct socket_stats stats;
@@ -310,15 +342,6 @@ static struct socket_stats stats_now(void)
 static uint64_t count_now(enum socket_counter counter)
 {
 	return stats_now().counts[counter];
-}
-
-static inline uint64_t drops_now(enum drop_reason reason)
-{
-	uint64_t drops = 0;
-
-	for (uint32_t i = 0; i < world.worker_count; i++)
-		drops += counter_read(&world.stations[i].forward.dropped[reason]);
-	return drops;
 }
 
 /* --- Datagrams --- */
@@ -456,6 +479,599 @@ static void carries_bytes_both_ways(void **state)
 	each_setting(bytes_case);
 }
 
+/* --- Bursts --- */
+
+/* Have count numbered datagrams come, in order? Some may be on their way. */
+static bool numbers_take(int fd, uint32_t count, uint32_t *next)
+{
+	struct arrival arrival;
+
+	for (;;) {
+		arrival_take(fd, &arrival);
+		if (arrival.len < 0)
+			return *next == count;
+		assert_int_equal(arrival.len, sizeof(*next));
+		assert_memory_equal(arrival.payload, next, sizeof(*next));
+		assert_true(++*next <= count);
+	}
+}
+
+static void numbers_await(int fd, uint32_t count)
+{
+	uint32_t next = 0;
+
+	rounds_until(numbers_take(fd, count, &next));
+}
+
+static void bursts_case(const struct setting *setting)
+{
+	static const uint32_t counts[] = { 1, 7, 64, 65, 200 };
+	struct sockaddr_storage upstream;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		int backend = exchange(0, 100, &upstream);
+
+		for (uint32_t number = 0; number < counts[i]; number++)
+			client_send(0, 1, &number, sizeof(number));
+		numbers_await(world.backends[backend], counts[i]);
+		for (uint32_t number = 0; number < counts[i]; number++)
+			assert_int_equal(sendto(world.backends[backend], &number, sizeof(number), 0,
+						(struct sockaddr *)&upstream, sizeof(upstream)),
+					 sizeof(number));
+		numbers_await(world.clients[0], counts[i]);
+	}
+	assert_int_equal(world.dropped, 0);
+	world_close();
+}
+
+static void carries_bursts_in_order(void **state)
+{
+	(void)state;
+	each_setting(bursts_case);
+}
+
+/* --- Datagrams that do not fit --- */
+
+static void truncated_case(const struct setting *setting)
+{
+	static uint8_t longer[3000];
+	struct sockaddr_storage upstream;
+	int backend;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	backend = exchange(0, 100, &upstream);
+	client_send(0, 1, longer, sizeof(longer));
+	rounds_until(count_now(SOCKET_COUNT_TRUNCATED) == 1);
+	assert_int_equal(sendto(world.backends[backend], longer, sizeof(longer), 0,
+				(struct sockaddr *)&upstream, sizeof(upstream)),
+			 sizeof(longer));
+	rounds_until(count_now(SOCKET_COUNT_TRUNCATED) == 2);
+	(void)exchange(0, LEN_MAX, &upstream);
+	assert_int_equal(world.dropped, 0);
+	world_close();
+}
+
+static void drops_what_does_not_fit_a_frame(void **state)
+{
+	(void)state;
+	each_setting(truncated_case);
+}
+
+/* --- The life of flows --- */
+
+static int files_open(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		count++;
+	(void)closedir(folder);
+	return count;
+}
+
+static void expiry_case(const struct setting *setting)
+{
+	struct sockaddr_storage upstream;
+	int files;
+
+	world_open(setting, WORKER_COUNT, FLOW_MAX);
+	listen_on(1, 200);
+	rounds();
+	files = files_open();
+	for (int again = 1; again <= 2; again++) {
+		for (int client = 0; client < CLIENT_COUNT; client++)
+			(void)exchange(client, 10, &upstream);
+		rounds_until(count_now(SOCKET_COUNT_FLOWS_EXPIRED) ==
+			     count_now(SOCKET_COUNT_FLOWS_OPENED));
+		rounds_until(!stats_now().flows);
+		assert_true(count_now(SOCKET_COUNT_FLOWS_OPENED) >= (uint64_t)again * CLIENT_COUNT);
+		rounds_until(files_open() == files);
+	}
+	world_close();
+}
+
+static void closes_flows_that_are_idle(void **state)
+{
+	(void)state;
+	each_setting(expiry_case);
+}
+
+/* Three idle times long, a datagram now and then; the idle time is so long that no
+ * machine is away from the test for as much. */
+static void keeps_flows_that_are_not(void **state)
+{
+	const uint32_t idle_ms = 2000;
+	struct sockaddr_storage upstream;
+	uint64_t end_ns;
+
+	(void)state;
+	world_open(&settings[0], 1, FLOW_MAX);
+	listen_on(1, idle_ms);
+	end_ns = clock_ns() + 3 * idle_ms * 1000000ull;
+	while (clock_ns() < end_ns)
+		(void)exchange(0, 10, &upstream);
+	assert_int_equal(count_now(SOCKET_COUNT_FLOWS_OPENED), 1);
+	world_close();
+}
+
+static void limit_case(const struct setting *setting)
+{
+	struct sockaddr_storage upstream;
+
+	world_open(setting, 1, 3);
+	listen_on(1, IDLE_MS);
+	for (int client = 0; client < 3; client++)
+		(void)exchange(client, 10, &upstream);
+	for (int client = 3; client < CLIENT_COUNT; client++)
+		client_send(client, 1, "x", 1);
+	rounds_until(count_now(SOCKET_COUNT_FLOWS_REFUSED) == CLIENT_COUNT - 3);
+	rounds_until(world.dropped == CLIENT_COUNT - 3);
+	assert_int_equal(backend_ready(), -1);
+	for (int client = 0; client < 3; client++)
+		(void)exchange(client, 10, &upstream);
+	assert_int_equal(stats_now().flows, 3);
+	world_close();
+}
+
+static void opens_no_more_flows_than_allowed(void **state)
+{
+	(void)state;
+	each_setting(limit_case);
+}
+
+static void refused_case(const struct setting *setting)
+{
+	struct sockaddr_storage upstream, again;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	(void)exchange(0, 10, &upstream);
+	for (int i = 0; i < BACKEND_COUNT; i++)
+		(void)close(world.backends[i]);
+	for (uint64_t i = 1; i <= 3; i++) {
+		client_send(0, 1, "x", 1);
+		rounds_until(count_now(SOCKET_COUNT_UNREACHABLE) >= i);
+	}
+	for (uint8_t i = 0; i < BACKEND_COUNT; i++)
+		world.backends[i] = socket_at(1, (uint8_t)(i + 1), BACKEND_PORT);
+	(void)exchange(0, 10, &again);
+	assert_memory_equal(&upstream, &again, sizeof(upstream));
+	assert_int_equal(count_now(SOCKET_COUNT_FLOWS_OPENED), 1);
+	world_close();
+}
+
+static void outlives_a_backend_that_refuses(void **state)
+{
+	(void)state;
+	each_setting(refused_case);
+}
+
+static void sends_from_the_sources_in_turn(void **state)
+{
+	struct socket_group_config config;
+	struct socket_source sources[3];
+	struct sockaddr_storage upstream;
+	uint32_t seen[3] = { 0 };
+
+	(void)state;
+	addr_set(sources[0].addr, false, 3, 0);
+	addr_set(sources[1].addr, false, 3, 1);
+	addr_set(sources[2].addr, true, 3, 2); /* for others */
+	config = config_of(&settings[0], 1, FLOW_MAX);
+	config.sources = sources;
+	config.source_count = 3;
+	world_open_as(&settings[0], &config);
+	listen_on(1, IDLE_MS);
+	for (int client = 0; client < 4; client++) {
+		const uint8_t *addr = (void *)&((struct sockaddr_in *)&upstream)->sin_addr;
+
+		(void)exchange(client, 10, &upstream);
+		assert_int_equal(addr[2], 3);
+		assert_true(addr[3] < 3);
+		seen[addr[3]]++;
+	}
+	assert_true(seen[0] >= 1);
+	assert_true(seen[1] >= 1);
+	assert_int_equal(seen[0] + seen[1], 4);
+	world_close();
+}
+
+/* --- Services --- */
+
+static void listen_case(const struct setting *setting)
+{
+	struct sockaddr_storage upstream, again;
+	struct socket_endpoint bad[2];
+	char error[256] = "";
+	int files, other = -1;
+
+	world_open(setting, WORKER_COUNT, FLOW_MAX);
+	other = socket_at(1, 1, BACKEND_PORT + 2); /* service 2's backend */
+	listen_on(1, IDLE_MS);
+	(void)exchange(0, 10, &upstream);
+	files = files_open();
+
+	listen_on(2, IDLE_MS);
+	client_send(0, 2, "two", 3);
+	rounds_until(is_readable(other));
+	assert_int_equal(stats_now().flows, 2);
+	(void)exchange(0, 10, &again);
+	assert_memory_equal(&upstream, &again, sizeof(upstream));
+
+	/* All or nothing. */
+	bad[0] = endpoint_of(3, IDLE_MS);
+	bad[1] = endpoint_of(1, IDLE_MS);
+	addr_set(bad[1].addr, setting->is_ipv6, 99, 9);
+	bad[1].addr[12] ^= 0x40;
+	assert_int_equal(socket_group_listen(world.group, bad, 2, error, sizeof(error)),
+			 -EADDRNOTAVAIL);
+	assert_non_null(strstr(error, "give this host that address"));
+	(void)exchange(0, 10, &again);
+
+	listen_on(1, IDLE_MS);
+	rounds_until(stats_now().flows == 1);
+	rounds_until(files_open() == files);
+	(void)exchange(0, 10, &again);
+	assert_memory_equal(&upstream, &again, sizeof(upstream));
+	assert_int_equal(count_now(SOCKET_COUNT_FLOWS_OPENED), 2);
+
+	/* Again, in the place where it was. */
+	listen_on(2, IDLE_MS);
+	client_send(0, 2, "two", 3);
+	rounds_until(count_now(SOCKET_COUNT_FLOWS_OPENED) == 3);
+	listen_on(0, IDLE_MS);
+	rounds_until(!stats_now().flows);
+	(void)close(other);
+	world_close();
+}
+
+static void listens_where_it_is_told_to(void **state)
+{
+	(void)state;
+	each_setting(listen_case);
+}
+
+static void says_what_is_wrong(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t worker_count, flow_max;
+		int err;
+		const char *text;
+	} cases[] = {
+		{ "no worker", 0, 1, -EINVAL, "take 1 to" },
+		{ "too many workers", WORKER_COUNT_MAX + 1, 1, -EINVAL, "take 1 to" },
+		{ "no flow", 1, 0, -EINVAL, "0 flows" },
+		{ "too many flows", 1, SOCKET_FLOW_COUNT_MAX + 1, -EINVAL, "flows: take" },
+	};
+	struct socket_endpoint endpoint = { 0 };
+	struct socket_group *group = NULL;
+	char error[256] = "";
+	int taken;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct socket_group_config config = { .worker_count = cases[i].worker_count,
+							    .flow_max = cases[i].flow_max };
+
+		print_message("case: %s\n", cases[i].name);
+		assert_int_equal(socket_group_open(&config, &group, error, sizeof(error)),
+				 cases[i].err);
+		assert_non_null(strstr(error, cases[i].text));
+		assert_null(group);
+	}
+	world_open(&settings[0], 1, FLOW_MAX);
+	endpoint.port_be = htons(SERVICE_PORT);
+	assert_int_equal(socket_group_listen(world.group, &endpoint, 1, error, sizeof(error)),
+			 -EINVAL);
+	assert_non_null(strstr(error, "an address of its own"));
+	endpoint = endpoint_of(1, IDLE_MS);
+	taken = socket_at(0, 1, SERVICE_PORT);
+	assert_int_equal(socket_group_listen(world.group, &endpoint, 1, error, sizeof(error)),
+			 -EADDRINUSE);
+	assert_non_null(strstr(error, "10.0.0.1:443: Address already in use; another process"));
+	(void)close(taken);
+	world_close();
+}
+
+/* --- Frames --- */
+
+/* What owner discovery does: the datagram goes out twice. */
+static void copies_case(const struct setting *setting)
+{
+	struct station *station = &world.stations[0];
+	struct packet packets[BURST_MAX], spare;
+	struct forward_ctx ctx = { .stats = &station->forward };
+	struct sockaddr_storage upstream;
+	size_t received;
+	int backend;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	backend = exchange(0, 10, &upstream);
+	client_send(0, 1, "twice", 5);
+	assert_int_equal(engine->take(station->io, &spare, 1), 1);
+	assert_true(spare.len >= 2000);
+	do {
+		received = engine->rx(station->io, packets, BURST_MAX);
+	} while (!received);
+	assert_int_equal(received, 1);
+	ctx.route.table = world.table;
+	ctx.route.router = world.router;
+	ctx.route.worker = &station->router;
+	ctx.route.now_ms = clock_ns() / 1000000;
+	assert_int_equal(forward_burst(&ctx, packets, 1), 1);
+	memcpy(spare.data, packets[0].data, packets[0].len);
+	spare.len = packets[0].len;
+	spare.kind = packets[0].kind;
+	spare.slot = packets[0].slot;
+	assert_int_equal(engine->tx(station->io, packets, 1), 1);
+	assert_int_equal(engine->tx(station->io, &spare, 1), 1);
+	for (int i = 0; i < 2; i++) {
+		struct arrival arrival;
+
+		rounds_until(is_readable(world.backends[backend]));
+		arrival_take(world.backends[backend], &arrival);
+		assert_int_equal(arrival.len, 5);
+		assert_memory_equal(arrival.payload, "twice", 5);
+		assert_memory_equal(&arrival.from, &upstream, sizeof(upstream));
+	}
+	rounds_until(engine->sent_all(station->io));
+	world_close();
+}
+
+static void sends_copies(void **state)
+{
+	(void)state;
+	each_setting(copies_case);
+}
+
+/* Not of a service that there is; not a frame of ours; then one that is sent. */
+static void leaves_what_it_cannot_send_to_the_caller(void **state)
+{
+	struct io *io;
+	struct packet packets[3];
+	struct io_stats stats;
+
+	(void)state;
+	world_open(&settings[0], 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	io = world.stations[0].io;
+	assert_int_equal(engine->take(io, packets, 3), 3);
+	for (size_t i = 0; i < 3; i++) {
+		const struct datagram datagram = {
+			.src = { 10, 0, 0, i == 0 ? 7 : 1 },
+			.dst = { 10, 0, 2, 1 },
+			.src_port = SERVICE_PORT,
+			.dst_port = 5000,
+			.ttl = 64,
+			.payload = (const uint8_t *)"x",
+			.payload_len = 1,
+		};
+
+		packets[i].len = (uint32_t)datagram_build(&datagram, packets[i].data);
+		packets[i].kind = FRAME_RETURN;
+	}
+	packets[1].len = 20;
+	assert_int_equal(engine->tx(io, packets, 3), 1);
+	assert_int_equal(packets[0].len, packets[2].len);
+	engine->release(io, packets + 1, 2);
+	engine->stats(io, &stats);
+	assert_int_equal(stats.ports[0].tx_invalid, 2);
+	assert_int_equal(stats.ports[0].sent, 1);
+	assert_int_equal(stats.held, 0);
+	world_close();
+}
+
+/* A worker that does not come: its receiving thread has 256 frames. */
+static void drops_when_the_worker_is_behind(void **state)
+{
+	struct sockaddr_storage upstream;
+	uint32_t number;
+	int backend;
+
+	(void)state;
+	world_open(&settings[ARRAY_LEN(settings) - 1], 1, FLOW_MAX);
+	assert_true(world.setting.is_decoupled);
+	listen_on(1, IDLE_MS);
+	backend = exchange(0, 10, &upstream);
+	for (int i = 0; i < 8; i++)
+		rounds(); /* all its frames are posted */
+	for (number = 0; number < RING_SIZE + 144; number++)
+		client_send(0, 1, &number, sizeof(number));
+	wait_until(count_now(SOCKET_COUNT_RING_FULL) == 144);
+	numbers_await(world.backends[backend], RING_SIZE);
+	world_close();
+}
+
+/* --- Sleeping --- */
+
+static void *wake_soon(void *io)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+
+	(void)nanosleep(&pause, NULL);
+	engine->wake(io);
+	return NULL;
+}
+
+static void assert_wait_ends(struct io *io)
+{
+	uint64_t start_ns = clock_ns();
+
+	urcu_qsbr_thread_offline();
+	assert_true(engine->wait(io, 60000));
+	urcu_qsbr_thread_online();
+	assert_true(clock_ns() - start_ns < PATIENCE_NS);
+}
+
+static void wait_case(const struct setting *setting)
+{
+	struct sockaddr_storage upstream;
+	struct io *io;
+	pthread_t thread;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	io = world.stations[0].io;
+	(void)exchange(0, 10, &upstream);
+	rounds_until(engine->sent_all(io));
+	while (round_of(&world.stations[0]))
+		;
+	engine->wake(io);
+	assert_wait_ends(io); /* woken before */
+	rounds();
+	assert_int_equal(pthread_create(&thread, NULL, wake_soon, io), 0);
+	assert_wait_ends(io);
+	(void)pthread_join(thread, NULL);
+	rounds();
+	client_send(0, 1, "x", 1);
+	assert_wait_ends(io);
+	rounds_until(backend_ready() >= 0);
+	assert_true(engine->wait(io, 0));
+	world_close();
+}
+
+static void sleeps_until_there_is_something(void **state)
+{
+	(void)state;
+	each_setting(wait_case);
+}
+
+/* --- Threads --- */
+
+static void *reload_often(void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < 20; i++)
+		listen_on(1 + i % SERVICES_MAX, i % 2 ? IDLE_MS : 1);
+	listen_on(1, IDLE_MS);
+	return NULL;
+}
+
+/* Real workers, flows that end all the time, and reloads; every answer arrives or its
+ * question is asked again. */
+static void threads_case(const struct setting *setting)
+{
+	static const struct trace_filter *no_trace;
+	struct worker *workers[WORKER_COUNT] = { NULL };
+	struct table_ref table;
+	uint32_t answered = 0;
+	pthread_t reloader;
+
+	world_open(setting, WORKER_COUNT, FLOW_MAX);
+	table.table = world.table;
+	listen_on(1, 1);
+	urcu_qsbr_thread_offline();
+	for (uint32_t i = 0; i < WORKER_COUNT; i++) {
+		const struct worker_config config = { .index = i,
+						      .cpu = -1,
+						      .engine = engine,
+						      .io = world.stations[i].io,
+						      .table = &table,
+						      .router = world.router,
+						      .trace = &no_trace };
+
+		assert_int_equal(worker_start(&config, &workers[i]), 0);
+	}
+	assert_int_equal(pthread_create(&reloader, NULL, reload_often, NULL), 0);
+	for (uint32_t round = 0; answered < 500; round++) {
+		struct arrival arrival;
+		int backend;
+
+		client_send((int)(round % CLIENT_COUNT), 1, &round, sizeof(round));
+		while ((backend = backend_ready()) >= 0) {
+			arrival_take(world.backends[backend], &arrival);
+			(void)sendto(world.backends[backend], arrival.payload, (size_t)arrival.len,
+				     0, (struct sockaddr *)&arrival.from, arrival.from_size);
+		}
+		for (int client = 0; client < CLIENT_COUNT; client++)
+			while (is_readable(world.clients[client])) {
+				arrival_take(world.clients[client], &arrival);
+				answered++;
+			}
+		assert_true(round < 10000000);
+	}
+	(void)pthread_join(reloader, NULL);
+	for (uint32_t i = 0; i < WORKER_COUNT; i++)
+		worker_stop(workers[i]);
+	urcu_qsbr_thread_online();
+	world_close();
+}
+
+static void serves_with_threads_while_reloading(void **state)
+{
+	(void)state;
+	each_setting(threads_case);
+}
+
+/* --- Steering --- */
+
+/* One 4-tuple, many Connection IDs: both workers get some, one flow has them all. */
+static void one_flow_whichever_worker(void **state)
+{
+	static const struct setting steered = { "steered", SOCKET_MMSG, false, false };
+	struct socket_group_config config = config_of(&steered, WORKER_COUNT, FLOW_MAX);
+	struct sockaddr_storage upstream;
+	struct socket_endpoint endpoint;
+	char error[256] = "";
+	uint8_t datagram[32] = { 0x40 };
+	struct arrival arrival;
+	int backend;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	config.steering = SOCKET_STEER_CONNECTION_ID;
+	world_open_as(&steered, &config);
+	endpoint = endpoint_of(1, IDLE_MS);
+	endpoint.is_quic = true;
+	if (socket_group_listen(world.group, &endpoint, 1, error, sizeof(error)))
+		fail_msg("%s", error);
+	for (uint8_t i = 0; i < 100; i++) {
+		datagram[1] = i;
+		client_send(0, 1, datagram, sizeof(datagram));
+		rounds_until((backend = backend_ready()) >= 0);
+		arrival_take(world.backends[backend], &arrival);
+		if (!i)
+			upstream = arrival.from;
+		assert_memory_equal(&arrival.from, &upstream, sizeof(upstream));
+	}
+	for (uint32_t i = 0; i < WORKER_COUNT; i++) {
+		struct io_stats stats;
+
+		engine->stats(world.stations[i].io, &stats);
+		assert_in_range(stats.ports[0].received, 20, 80);
+	}
+	assert_int_equal(count_now(SOCKET_COUNT_FLOWS_OPENED), 1);
+	world_close();
+}
+
 /* --- The namespace --- */
 
 static bool namespace_enter(void)
@@ -471,15 +1087,26 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries_bytes_both_ways),
+		cmocka_unit_test(carries_bursts_in_order),
+		cmocka_unit_test(drops_what_does_not_fit_a_frame),
+		cmocka_unit_test(closes_flows_that_are_idle),
+		cmocka_unit_test(keeps_flows_that_are_not),
+		cmocka_unit_test(opens_no_more_flows_than_allowed),
+		cmocka_unit_test(outlives_a_backend_that_refuses),
+		cmocka_unit_test(sends_from_the_sources_in_turn),
+		cmocka_unit_test(listens_where_it_is_told_to),
+		cmocka_unit_test(says_what_is_wrong),
+		cmocka_unit_test(sends_copies),
+		cmocka_unit_test(leaves_what_it_cannot_send_to_the_caller),
+		cmocka_unit_test(drops_when_the_worker_is_behind),
+		cmocka_unit_test(sleeps_until_there_is_something),
+		cmocka_unit_test(serves_with_threads_while_reloading),
+		cmocka_unit_test(one_flow_whichever_worker),
 	};
-	int result;
 
 	if (!namespace_enter()) {
 		(void)puts("no network namespace to be had: run as root");
 		return 77;
 	}
-	urcu_qsbr_register_thread();
-	result = cmocka_run_group_tests(tests, NULL, NULL);
-	urcu_qsbr_unregister_thread();
-	return result;
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

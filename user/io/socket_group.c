@@ -97,6 +97,11 @@ static void set_add(const struct socket_group *group, struct socket_set *set,
 		set->slot_limit = service->slot + 1u;
 }
 
+static void set_free(const struct socket_set *set)
+{
+	free((void *)set); /* nobody reads it any more */
+}
+
 /* --- A service's sockets --- */
 
 static void service_close(struct socket_service *service)
@@ -368,7 +373,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	if (err) {
 		urcu_qsbr_synchronize_rcu(); /* workers may be reading some */
 		services_close(set, old);
-		free(set);
+		set_free(set);
 		return err;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -389,7 +394,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 			io_socket.wake(group->ios[i]); /* those that have to follow themselves */
 	urcu_qsbr_synchronize_rcu();
 	services_close(old, set);
-	free((void *)old);
+	set_free(old);
 	return 0;
 }
 
@@ -483,7 +488,7 @@ void socket_group_close(struct socket_group *group)
 	if (group->set)
 		services_close(group->set, &none);
 	(void)pthread_mutex_destroy(&group->mutex);
-	free((void *)group->set);
+	set_free(group->set);
 	free(group->sources);
 	free(group);
 }
