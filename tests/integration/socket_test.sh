@@ -124,6 +124,16 @@ health_is() {
 			"[b['state'] for b in d if b['service'] == 'web' and b['backend'] == '$1']") == "['$2']" ]]
 }
 
+# new_ones_are_at BACKEND: a table follows within a second.
+new_ones_are_at() {
+	local i
+
+	for i in {1..8}; do
+		ringwayctl lookup web --cid=0123456789abcdef --version=1 --from=198.51.100.9:400$i |
+			grep -q "^web/$1," || return 1
+	done
+}
+
 # reload_refused WHAT PATTERN...
 reload_refused() {
 	local before pattern
@@ -205,6 +215,7 @@ plain_flows $service_ipv6 20 1
 wait_for 10 'backend2 to be up' health_is backend2 up
 stop "${servers[2]}" KILL 2>/dev/null || true
 wait_for 10 'backend2 to be down' health_is backend2 down
+wait_for 5 'the table without it' new_ones_are_at backend1
 before=$(outs web)
 for ((i = 0; i < 12; i++)); do
 	run_in client bash -c "echo -n connection >/dev/udp/$service_ipv4/$service_port"
