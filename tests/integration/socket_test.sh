@@ -80,11 +80,11 @@ both_families() {
 	local address
 
 	for address in $service_ipv4 $service_ipv6; do
-		download $address $service_port file "$topology_dir/got"
+		download "$address" $service_port file "$topology_dir/got"
 		same_content "$topology_dir/www/file" "$topology_dir/got/file" ||
 			fail "$1, $address: other content"
 		rm "$topology_dir/got/file"
-		plain_flows $address 8 10
+		plain_flows "$address" 8 10
 	done
 	echo "$1: $size_mb MB byte-identical in both families"
 }
@@ -129,7 +129,7 @@ new_ones_are_at() {
 	local i
 
 	for i in {1..8}; do
-		ringwayctl lookup web --cid=0123456789abcdef --version=1 --from=198.51.100.9:400$i |
+		ringwayctl lookup web --cid=0123456789abcdef --version=1 --from=198.51.100.9:400"$i" |
 			grep -q "^web/$1," || return 1
 	done
 }
@@ -174,7 +174,7 @@ io_uring_is_there() {
 all_calls=(epoll mmsg)
 ! io_uring_is_there || all_calls+=(io_uring)
 for calls in "${all_calls[@]}"; do
-	check_calls $calls ''
+	check_calls "$calls" ''
 	end_in_time
 done
 check_calls mmsg 'decoupled: yes'
@@ -303,4 +303,16 @@ chown root "$topology_dir" # who would need a capability to remove a file from o
 start_ringwayd "$config"
 check_equal 'auto of root' 'af_xdp None' "$(status '"{engine} {socket}".format(**d)')"
 both_families 'auto of root'
+end_in_time
+
+# As root: a reserved port, another one after privileges are gone, and no more than that.
+topology_engine=socket
+configure 'workers: 1'
+sed -i "s/port: $service_port/port: 443/" "$config"
+start_ringwayd "$config"
+check_equal 'capabilities of root' 0000000000000400 \
+	"$(sed -n 's/^CapPrm:\t//p' "/proc/$ringwayd_pid/status")"
+plain_service more 53 1 | sed "s/port: $echo_port/port: 5354/" >>"$config"
+ringwayctl reload
+run_in client python3 "$tests_dir/peer.py" udp-client $service_ipv4 53 1 1
 end_in_time
