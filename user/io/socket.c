@@ -174,7 +174,10 @@ bool socket_send_failed(struct io *io, int err)
 	switch (err) {
 	case ECONNREFUSED:
 	case EHOSTUNREACH:
-	case ENETUNREACH: socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1); return true;
+	case ENETUNREACH:
+	case ENOPROTOOPT:
+	case EPROTO: socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1); return true;
+	case EMSGSIZE: counter_add(&port->kick_errors[IO_KICK_OTHER], 1); return true;
 	case EAGAIN: counter_add(&port->kick_errors[IO_KICK_AGAIN], 1); return false;
 	case ENOBUFS: counter_add(&port->kick_errors[IO_KICK_NO_BUFFERS], 1); return false;
 	case ENETDOWN: counter_add(&port->kick_errors[IO_KICK_LINK_DOWN], 1); return false;

@@ -69,30 +69,35 @@ static size_t group_gather(struct socket_message *messages, const size_t *pendin
 	return gathered;
 }
 
-/* All of headers[], which are of one socket; those sent come first. What the kernel
- * refuses is passed over: one datagram's fault is not the next one's. */
+/* All of headers[], which are of one socket. What the kernel refuses is passed over: one
+ * datagram's fault is not the next one's. Where it stops after some it does not say why:
+ * if it goes on when asked again, it was what an earlier one had met. */
 static void group_send(struct io *io, int fd, struct mmsghdr *headers, size_t count, bool *ret_sent)
 {
 	size_t done = 0, tried_again = count;
+	bool was_cut = false;
 
+	memset(ret_sent, 0, count * sizeof(*ret_sent));
 	while (done < count) {
-		int sent;
+		int sent = sendmmsg(fd, headers + done, (unsigned int)(count - done), MSG_DONTWAIT);
 
 		counter_add(&io->stats.ports[0].kicks, 1);
-		sent = sendmmsg(fd, headers + done, (unsigned int)(count - done), MSG_DONTWAIT);
-		for (int i = 0; i < sent; i++)
-			ret_sent[done++] = true;
-		if (sent >= 0)
+		if (sent > 0) {
+			if (was_cut)
+				socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
+			for (int i = 0; i < sent; i++)
+				ret_sent[done++] = true;
+			was_cut = true;
 			continue;
+		}
+		was_cut = false;
 		if (socket_send_failed(io, errno) && tried_again != done)
 			tried_again = done;
 		else if (errno == EAGAIN)
-			break;
+			return;
 		else
-			ret_sent[done++] = false;
+			done++;
 	}
-	while (done < count)
-		ret_sent[done++] = false;
 }
 
 static void mmsg_send(struct io *io, struct socket_message *messages, size_t count)

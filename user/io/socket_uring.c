@@ -41,6 +41,13 @@ enum uring_tag {
 };
 _Static_assert(_Alignof(struct socket_flow) > TAG_MASK, "a flow's address has room for a tag");
 
+/* What a sendmsg points to, until the kernel has read its submission. */
+struct uring_header {
+	struct msghdr header;
+	struct iovec payload;
+	union socket_name name;
+};
+
 struct socket_uring {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
@@ -51,6 +58,7 @@ struct socket_uring {
 	uint32_t set_serial;			   /* of the services that are received from */
 	uint64_t armed[SOCKET_ENDPOINT_COUNT_MAX]; /* user_data by slot; 0: not received from */
 	struct msghdr name_header; /* what is wanted of a service's datagram: its sender */
+	struct uring_header headers[SUBMISSION_COUNT]; /* by submission */
 	bool is_open, is_enabled, is_woken;
 };
 
@@ -331,7 +339,8 @@ static void uring_enable(struct io *io)
 	/* io_uring_enable_rings() is declared, but not in the library of Debian 12. */
 	(void)syscall(__NR_io_uring_register, io->uring->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
 		      NULL, 0);
-	wake_follow(io);
+	if (!io->receiver) /* who sleeps otherwise */
+		wake_follow(io);
 	io->uring->is_enabled = true;
 }
 
@@ -358,11 +367,26 @@ static size_t uring_receive(struct io *io, struct packet *packets, size_t max)
 
 /* --- Sending --- */
 
+/* By a service's socket, to a client. */
+static void sendmsg_prepare(struct socket_uring *uring, struct io_uring_sqe *sqe,
+			    const struct socket_message *message)
+{
+	struct uring_header *header = &uring->headers[sqe - uring->ring.sq.sqes];
+
+	header->name = message->name;
+	header->payload = (struct iovec){ (void *)message->payload, message->len };
+	header->header = (struct msghdr){
+		.msg_name = &header->name,
+		.msg_namelen = message->name_size,
+		.msg_iov = &header->payload,
+		.msg_iovlen = 1,
+	};
+	io_uring_prep_sendmsg(sqe, message->fd, &header->header, MSG_DONTWAIT);
+}
+
+/* What the kernel refuses is told in the completion, when the datagram is gone. */
 static void uring_send(struct io *io, struct socket_message *messages, size_t count)
 {
-	struct msghdr headers[BURST_MAX];
-	struct iovec payloads[BURST_MAX];
-
 	for (size_t i = 0; i < count; i++) {
 		struct socket_message *message = &messages[i];
 		struct io_uring_sqe *sqe = sqe_get(io->uring);
@@ -371,16 +395,8 @@ static void uring_send(struct io *io, struct socket_message *messages, size_t co
 			(void)socket_send_failed(io, EAGAIN);
 			continue;
 		}
-		/* The kernel reads headers while it is submitted to, payloads until it is done. */
-		payloads[i] = (struct iovec){ (void *)message->payload, message->len };
-		headers[i] = (struct msghdr){
-			.msg_name = &message->name,
-			.msg_namelen = message->name_size,
-			.msg_iov = &payloads[i],
-			.msg_iovlen = 1,
-		};
 		if (message->name_size)
-			io_uring_prep_sendmsg(sqe, message->fd, &headers[i], MSG_DONTWAIT);
+			sendmsg_prepare(io->uring, sqe, message);
 		else
 			io_uring_prep_send(sqe, message->fd, message->payload, message->len,
 					   MSG_DONTWAIT);
