@@ -80,3 +80,20 @@ echo_flows() {
 xdp_is_attached() {
 	run_in forwarder ip link show dev "$1" | grep -q xdp
 }
+
+# check_idle SECONDS: without traffic ringwayd uses less than 2 % of a core, all its
+# threads together.
+check_idle() {
+	local before used_us
+
+	before=$(cpu_ns "$ringwayd_pid")
+	sleep "$1"
+	used_us=$((($(cpu_ns "$ringwayd_pid") - before) / 1000))
+	echo "idle for $1 s: $used_us microseconds of CPU"
+	((used_us < $1 * 20000)) || fail "idle ringwayd used $used_us microseconds of $1 s"
+}
+
+# Nanoseconds on a CPU of all threads of a process.
+cpu_ns() {
+	cat "/proc/$1/task/"*/schedstat | awk '{ sum += $1 } END { printf "%d\n", sum }'
+}

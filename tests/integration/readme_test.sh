@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# readme_test.sh - what README.md tells a reader to type works. Its configuration is
+# readme_test.sh - what README.md tells a reader to type works. Its configurations are
 # valid. Of each command in a ```sh block: `make demo`, `ringwayd -n` and ringwayctl are
 # run, other make targets must exist, other options of our programs must be options,
 # every file must be there; the rest must exist.
@@ -31,7 +31,7 @@ check_run() {
 
 check_ours() {
 	case "$1 ${*:2}" in
-	'ringwayd -n -c '*) check_run "$BUILD/ringwayd" -n -c "$topology_dir/readme.yaml" ;;
+	'ringwayd -n -c '*) check_run "$BUILD/ringwayd" -n -c "$topology_dir/readme1.yaml" ;;
 	'ringwayctl '*) check_run "$BUILD/ringwayctl" -s "$topology_dir/ringway.sock" "${@:2}" ;;
 	*) check_program "$@" ;;
 	esac
@@ -70,9 +70,20 @@ readme_blocks() {
 	sed -n "/^\`\`\`$1\$/,/^\`\`\`\$/{/^\`\`\`/d;p}" README.md
 }
 
+# Each ```yaml block is a configuration: readme1.yaml and so on.
+readme_yaml_split() {
+	awk -v name="$topology_dir/readme" '
+		/^```$/ { inside = 0 }
+		inside { print > (name count ".yaml") }
+		/^```yaml$/ { inside = 1; count++ }' README.md
+}
+
 ! grep -nE '^[A-Z_]+$' README.md || fail 'README.md: a line that waits to be filled in'
 topology_up 1
-readme_blocks yaml >"$topology_dir/readme.yaml"
+readme_yaml_split
+for file in "$topology_dir"/readme[0-9]*.yaml; do
+	check_run "$BUILD/ringwayd" -n -c "$file"
+done
 topology_config "$topology_dir/ringway.yaml"
 sed -i 's/name: backend1/name: b1/' "$topology_dir/ringway.yaml" # as README.md has it
 start_ringwayd "$topology_dir/ringway.yaml"

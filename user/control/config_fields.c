@@ -141,7 +141,7 @@ static const struct schema_field sockets_fields[] = {
 		.fallback = "mmsg",
 		.meaning =
 			"How the kernel is called. epoll: once for each datagram. mmsg: once for "
-			"what a socket has. io_uring: seldom, where the kernel allows it.",
+			"what a socket has. io_uring: seldom; needs Linux 6.0.",
 	},
 	{
 		.key = "steering",

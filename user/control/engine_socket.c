@@ -187,9 +187,13 @@ static int socket_start(struct daemon *daemon, const struct daemon_options *unus
 {
 	const struct config *config = daemon->lineup->config;
 	struct io_config io = { 0 };
-	int err = start_router(daemon, error);
+	/* First, as it tells of another ringwayd before that has to share its traffic:
+	 * sockets of one user may be many on one address. */
+	int err = start_control_socket(daemon, error);
 
 	(void)unused;
+	if (!err)
+		err = start_router(daemon, error);
 	if (!err)
 		err = group_open(daemon, error);
 	if (!err)
@@ -197,8 +201,6 @@ static int socket_start(struct daemon *daemon, const struct daemon_options *unus
 	io.socket_group = daemon->sockets;
 	if (!err)
 		err = start_ios(daemon, &io, error);
-	if (!err)
-		err = start_control_socket(daemon, error);
 	if (!err)
 		err = privileges_drop(&config->sockets, error);
 	if (!err)
