@@ -61,17 +61,22 @@ sent() {
 		"$dir/sent.json" "$1"
 }
 
-# reader_start COMMAND JSON: JSON besides the addresses, which are $from and $to.
+# reader_in HOST IF COMMAND JSON
+reader_in() {
+	rm -f "$dir/read.out"
+	nsenter --net="/run/netns/$name-$1" python3 "$frames" "$3" "$2" "$4" >"$dir/read.out" 2>"$dir/read.err" &
+	reader=$!
+	running+=" $reader"
+	wait_for "the reader" grep -q ready "$dir/read.out"
+}
+
+# reader_start COMMAND JSON: of what arrives; JSON besides the addresses, $from and $to.
 reader_start() {
 	local addresses
 
 	addresses=$(printf '"from": "%s", "to": "%s", "port": 443, "macs": "%s%s"' "${from//[\[\]]/}" \
 		"${to//[\[\]]/}" "$(mac sink b0)" "$(mac source a0)")
-	rm -f "$dir/read.out"
-	run_in sink python3 "$frames" "$1" b0 "{$addresses, ${2#\{}" >"$dir/read.out" 2>"$dir/read.err" &
-	reader=$!
-	running+=" $reader"
-	wait_for "the reader" grep -q ready "$dir/read.out"
+	reader_in sink b0 "$1" "{$addresses, ${2#\{}"
 }
 
 # reader_end WHAT: what it has seen is right.
@@ -184,6 +189,28 @@ replay_rate_case() {
 	echo "$what: over and over, and once"
 }
 
+# answer_case SIZE: what the sink makes of Initials are Handshakes, the hash right as well.
+answer_case() {
+	local what="Handshakes of $1 bytes from $to" sink pass
+
+	nsenter --net="/run/netns/$name-sink" "$load" sink --interface=b0 --handshake >"$dir/sink.out" 2>"$dir/sink.err" &
+	sink=$!
+	# Answers get to an interface that has a program; this one lets them pass.
+	nsenter --net="/run/netns/$name-source" "$load" sink --interface=a0 --port=1 >"$dir/pass.out" 2>"$dir/pass.err" &
+	pass=$!
+	running+=" $sink $pass"
+	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
+	wait_for "the other program" grep -q '^counting on' "$dir/pass.err"
+	reader_in source a0 read "$(printf '{"from": "%s", "to": "%s", "port": 4096, "macs": "%s%s", "count": 300,
+		"kind": "quic-handshake", "size": %s, "cid_len": 8, "flows": 1, "cids": 300, "first_port": 443,
+		"stream": 82, "answered": true}' "${to//[\[\]]/}" "${from//[\[\]]/}" "$(mac source a0)" "$(mac sink b0)" "$1")"
+	send --by=af_xdp --kind=quic-initial --size="$1" --cids=300 --count=300 --stream=82
+	reader_end "$what"
+	kill -TERM "$sink" "$pass"
+	wait "$sink" "$pass" || fail "$what: $(cat "$dir/sink.err" "$dir/pass.err")"
+	echo "$what: 300 as they should be"
+}
+
 # refused STATUS TEXT OPTION...: the status, and what stderr must say; nothing is sent.
 refused() {
 	local status=0 want=$1 text=$2
@@ -286,6 +313,9 @@ for pair in '10.9.0.2 10.9.0.1' '[fd09::2] [fd09::1]'; do
 		mix_case $by 1200
 		mix_case $by 301 --size=301
 		train_case $by
+	done
+	for size in 50 51 57 1200; do
+		answer_case $size
 	done
 	segments_case
 	replay_case af_xdp 1
