@@ -296,7 +296,7 @@ static void tuple_keep(const struct route_ctx *ctx, const struct route *route, u
 		       bool is_proof)
 {
 	uint16_t now_ticks = affinity_ticks(ctx->now_ms);
-	bool client_keeps = !service_of(ctx, route)->is_nat || !route->is_quic;
+	bool client_keeps = service_of(ctx, route)->client_keeps;
 	struct affinity_entry tuple;
 
 	if (!tuple_find(ctx, route, &tuple)) {
