@@ -3,16 +3,19 @@
  * others to the kernel.
  *
  * Does what only the kernel knows and no policy: which frames match, and where a
- * client is reached. PASS when unsure; DROP what must not reach the stack, which
- * would route a backend's answer on to the client under the backend's own address.
+ * client is reached. Where the rule of a backend says so, its answers that teach
+ * nothing are rewritten here and leave without a worker. PASS when unsure; DROP what must not reach
+ * the stack, which would route a backend's answer on to the client under the backend's own address.
  * Every frame moves exactly one counter. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
 #include "ringway/abi.h"
+#include "ringway/checksum.h"
 #include "ringway/match.h"
 #include "ringway/parse.h"
+#include "ringway/quic.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -280,6 +283,49 @@ PARSE_INLINE int pass_local(struct xdp_md *ctx, const struct udp_view *view,
 	return counted(INGRESS_PASS_LOCAL, XDP_PASS);
 }
 
+/* May the answer be sent on from here? Not what userspace learns from, completes the
+ * checksum of, or drops for a reason of its own. */
+PARSE_INLINE int return_is_plain(const struct xdp_md *ctx, const struct udp_view *view,
+				 const struct return_rule *rule)
+{
+	const __u8 *first = (const void *)(view->udp + 1);
+
+	if (!(rule->flags & RETURN_IN_XDP))
+		return 0;
+	if (rule->flags & RETURN_IS_QUIC) {
+		if ((const void *)(first + 1) > (void *)(long)ctx->data_end ||
+		    view->udp_len == sizeof(struct wire_udp) || *first & QUIC_LONG_HEADER)
+			return 0;
+	}
+	if (view->udp->checksum_be == checksum_udp_pseudo(view))
+		return 0;
+	if (view->ip_version == 4)
+		return view->ipv4->ttl > 1;
+	return view->ipv6->hop_limit > 1 && view->udp->checksum_be;
+}
+
+/* As core's nat.h does. */
+PARSE_INLINE void return_rewrite(const struct udp_view *view, const struct return_rule *rule)
+{
+	struct wire_udp *udp = view->udp;
+
+	if (view->ip_version == 4) {
+		struct wire_ipv4 *ip = view->ipv4;
+
+		__builtin_memcpy(ip->src, rule->service_addr + 12, 4);
+		ip->ttl--;
+		ip->checksum_be = checksum_update(ip->checksum_be,
+						  (__u32)rule->delta_addr + CHECKSUM_TTL_DELTA);
+	} else {
+		__builtin_memcpy(view->ipv6->src, rule->service_addr, 16);
+		view->ipv6->hop_limit--;
+	}
+	udp->src_be = rule->service_port_be;
+	if (udp->checksum_be)
+		udp->checksum_be =
+			checksum_udp_nonzero(checksum_update(udp->checksum_be, rule->delta));
+}
+
 PARSE_INLINE int return_routed(struct xdp_md *ctx, const struct udp_view *view,
 			       const struct return_rule *rule, const struct bpf_fib_lookup *route)
 {
@@ -288,6 +334,12 @@ PARSE_INLINE int return_routed(struct xdp_md *ctx, const struct udp_view *view,
 
 	if (port_out >= PORT_COUNT_MAX)
 		return counted(INGRESS_DROP_FOREIGN_INTERFACE, XDP_DROP);
+	if (return_is_plain(ctx, view, rule)) {
+		return_rewrite(view, rule);
+		__builtin_memcpy(view->eth->dst, route->dmac, 6);
+		__builtin_memcpy(view->eth->src, route->smac, 6);
+		return counted(INGRESS_FORWARD_RETURN, (int)bpf_redirect(route->ifindex, 0));
+	}
 	action = aim(ctx, rule->port, XDP_DROP);
 	if (action != XDP_REDIRECT)
 		return counted(INGRESS_DROP_NO_SOCKET, action);

@@ -43,6 +43,8 @@ _Static_assert(sizeof(struct port_rule) == 12, "port_rule is BPF map ABI");
 
 enum return_flags {
 	RETURN_CHECK_MAC = 1 << 0, /* clients are behind this port too: the source MAC decides */
+	RETURN_IN_XDP = 1 << 1,	 /* rewritten and sent on by XDP, unless userspace learns from it */
+	RETURN_IS_QUIC = 1 << 2, /* it learns from long headers */
 };
 
 /* Value of the backend table: what a datagram that claims to come from this
@@ -54,8 +56,10 @@ struct return_rule {
 	__u8 next_hop_mac[6]; /* with RETURN_CHECK_MAC: the only source MAC; 0: not resolved yet */
 	__u16 service_port_be;
 	__u8 service_addr[16]; /* source address of the answer once it leaves */
+	__u16 delta_addr;      /* checksum_delta(backend -> service): of addresses alone, */
+	__u16 delta;	       /* and with ports */
 };
-_Static_assert(sizeof(struct return_rule) == 28, "return_rule is BPF map ABI");
+_Static_assert(sizeof(struct return_rule) == 32, "return_rule is BPF map ABI");
 _Static_assert(__builtin_offsetof(struct return_rule, service_addr) == 12, "BPF map ABI");
 
 enum frame_kind {
@@ -82,6 +86,8 @@ _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 
 #define INGRESS_COUNTERS(X)                                                                       \
 	X(REDIRECT_SERVICE, "xdp_service", "service traffic, to a worker")                        \
 	X(REDIRECT_RETURN, "xdp_return", "return traffic, to a worker")                           \
+	X(FORWARD_RETURN, "xdp_return_forwarded",                                                 \
+	  "return traffic, rewritten here and sent on to the client")                             \
 	X(PASS_NOT_IP, "xdp_pass_not_ip", "neither IPv4 nor IPv6, such as ARP")                   \
 	X(PASS_NOT_UDP, "xdp_pass_not_udp", "another transport protocol")                         \
 	X(PASS_NOT_OURS, "xdp_pass_not_ours", "UDP of no service and no backend")                 \

@@ -74,6 +74,9 @@ PARSE_INLINE __u16 checksum_udp_pseudo(const struct udp_view *view)
 	return checksum_fold_wide(sum);
 }
 
+/* ~m + m' where m' is m less one in its high byte, as the TTL is in IPv4's header. */
+#define CHECKSUM_TTL_DELTA wire_be16(0xfeff)
+
 /* Zero in the field means "none" (RFC 768): a sum of zero is sent as all ones. */
 PARSE_INLINE __u16 checksum_udp_nonzero(__u16 checksum)
 {

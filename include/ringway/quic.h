@@ -26,6 +26,9 @@ enum {
 	QUIC_VERSION_2 = 0x6b3343cf,
 };
 
+/* RFC 8999 section 5.1: in the first byte of a packet. */
+#define QUIC_LONG_HEADER 0x80
+
 /* The pointers lead into the datagram. A short header has no length for its
  * Connection ID: dcid_len is then every byte that follows the first one, which
  * may be more than a __u8 holds, and scid_len is 0. */
@@ -57,7 +60,7 @@ static inline int quic_parse(const __u8 *datagram, __u32 len, struct quic_header
 
 	if (len < 1)
 		return -1;
-	if (!(datagram[0] & 0x80)) {
+	if (!(datagram[0] & QUIC_LONG_HEADER)) {
 		*ret_header =
 			(struct quic_header){ .type = QUIC_SHORT,
 					      .dcid = datagram + 1,

@@ -35,6 +35,7 @@
 #include "control/attach.h"
 #include "frame.h"
 #include "ringway/abi.h"
+#include "ringway/checksum.h"
 #include "util/number.h"
 
 /* Last, as it defines fail(). */
@@ -656,6 +657,28 @@ static void tables_fill(struct attach *attach)
 	}
 }
 
+/* What the rules of the first two backends say. */
+static void returns_in_xdp(bool yes)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct return_rule rule = backends[i].rule;
+		uint8_t backend[16];
+		struct match_key key;
+		uint32_t from, to;
+
+		assert_true(address_parse(services[backends[i].service].addr, rule.service_addr));
+		assert_true(address_parse(backends[i].addr, backend));
+		from = checksum_words(backend, 16);
+		to = checksum_words(rule.service_addr, 16);
+		rule.service_port_be = wire_be16(443);
+		rule.flags = yes ? RETURN_IN_XDP | RETURN_IS_QUIC : 0;
+		rule.delta_addr = checksum_delta(from, to);
+		rule.delta = rule.delta_addr; /* the ports are equal */
+		key_make(backends[i].addr, &key);
+		assert_int_equal(attach_return_set(setup.attach, &key, &rule), 0);
+	}
+}
+
 /* The most metadata that the kernel lets a test put in front of a frame: after it,
  * there is no room for more. */
 static uint32_t meta_len_full_find(void)
@@ -938,6 +961,153 @@ static void address_goes_with_its_last_rule(void **state)
 	}
 	tables_fill(setup.attach);
 	check_row(&known);
+}
+
+/* --- Answers that XDP sends on itself --- */
+
+/* Over all of it, byte for byte as RFC 1071 says. */
+static uint16_t sum_plain(const uint8_t *bytes, size_t len, uint32_t sum)
+{
+	for (size_t i = 0; i < len; i++)
+		sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/* 0xffff: right. */
+static uint16_t udp_sum(const struct frame *frame, const uint8_t *bytes)
+{
+	bool is_ipv4 = bytes[frame->ip_offset] >> 4 == 4;
+	size_t addrs = frame->ip_offset + (is_ipv4 ? 12 : 8), size = is_ipv4 ? 8 : 32;
+	uint32_t pseudo = sum_plain(bytes + addrs, size, WIRE_PROTOCOL_UDP + frame->udp_len);
+
+	return sum_plain(bytes + frame->udp_offset, frame->udp_len, pseudo);
+}
+
+static struct wire_udp *udp_of(struct frame *frame)
+{
+	return (struct wire_udp *)(frame->bytes + frame->udp_offset);
+}
+
+enum answer_checksum {
+	ANSWER_WHOLE,
+	ANSWER_PARTIAL,
+	ANSWER_NONE,
+};
+
+struct answer {
+	const char *name;
+	struct frame_spec spec;
+	uint8_t first;
+	enum answer_checksum checksum;
+	uint8_t ttl; /* 0: as built */
+	enum ingress_counter counter;
+};
+
+static void answer_build(const struct answer *answer, struct frame *ret_frame)
+{
+	uint8_t *ip;
+	bool is_ipv4;
+
+	frame_build(&answer->spec, ret_frame);
+	ip = ret_frame->bytes + ret_frame->ip_offset;
+	is_ipv4 = ip[0] >> 4 == 4;
+	memcpy(ret_frame->bytes, mac_of(BACKEND), 6);
+	if (answer->spec.payload_len)
+		ret_frame->bytes[ret_frame->udp_offset + sizeof(struct wire_udp)] = answer->first;
+	if (answer->ttl)
+		ip[is_ipv4 ? 8 : 7] = answer->ttl;
+	if (is_ipv4)
+		((struct wire_ipv4 *)ip)->checksum_be = wire_be16((uint16_t)~sum_plain(ip, 20, 0));
+	if (answer->checksum == ANSWER_WHOLE) {
+		uint16_t sum = (uint16_t)~udp_sum(ret_frame, ret_frame->bytes);
+
+		udp_of(ret_frame)->checksum_be = wire_be16(sum ? sum : 0xffff);
+	} else if (answer->checksum == ANSWER_PARTIAL) {
+		udp_of(ret_frame)->checksum_be =
+			wire_be16(sum_plain(ip + (is_ipv4 ? 12 : 8), is_ipv4 ? 8 : 32,
+					    WIRE_PROTOCOL_UDP + ret_frame->udp_len));
+	}
+}
+
+/* As the client is to see it: the service's address and port, one hop further, right
+ * checksums, and not a byte of the payload changed. */
+static void check_sent_on(const struct answer *answer, const struct frame *frame,
+			  const struct result *result)
+{
+	static const uint8_t macs[12] = { 2, 0, 0, 0, 1, 2, 2, 0, 0, 0, 1, 1 };
+	bool is_ipv4 = frame->bytes[frame->ip_offset] >> 4 == 4;
+	const uint8_t *ip = result->bytes + frame->ip_offset;
+	const uint8_t *udp = result->bytes + frame->udp_offset;
+	uint8_t service[16];
+
+	assert_int_equal(result->verdict, XDP_REDIRECT);
+	assert_int_equal(result->meta_len, 0);
+	assert_int_equal(result->frame_len, frame->len);
+	assert_memory_equal(result->bytes, macs, sizeof(macs));
+	assert_true(address_parse(services[is_ipv4 ? 0 : 1].addr, service));
+	if (is_ipv4) {
+		assert_memory_equal(ip + 12, service + 12, 4);
+		assert_int_equal(ip[8], frame->bytes[frame->ip_offset + 8] - 1);
+		assert_int_equal(sum_plain(ip, 20, 0), 0xffff);
+	} else {
+		assert_memory_equal(ip + 8, service, 16);
+		assert_int_equal(ip[7], frame->bytes[frame->ip_offset + 7] - 1);
+	}
+	assert_int_equal(udp[0] << 8 | udp[1], 443);
+	if (answer->checksum == ANSWER_NONE)
+		assert_int_equal(udp[6] | udp[7], 0);
+	else
+		assert_int_equal(udp_sum(frame, result->bytes), 0xffff);
+	assert_memory_equal(udp + 8, frame->bytes + frame->udp_offset + 8, frame->udp_len - 8u);
+}
+
+#define ANSWER4(len) .spec = { FROM_BACKEND4, .dst = "10.1.0.2", .payload_len = (len) }
+#define ANSWER6(len) .spec = { FROM_BACKEND6, .dst = "2001:db8:1::2", .payload_len = (len) }
+
+static void sends_plain_answers_on(void **state)
+{
+	static const struct answer answers[] = {
+		{ "short header", ANSWER4(30), 0x40, .counter = INGRESS_FORWARD_RETURN },
+		{ "short header, odd length", ANSWER4(31), 0x00,
+		  .counter = INGRESS_FORWARD_RETURN },
+		{ "short header, IPv6", ANSWER6(1200), 0x7f, .counter = INGRESS_FORWARD_RETURN },
+		{ "no checksum", ANSWER4(30), 0x40, ANSWER_NONE,
+		  .counter = INGRESS_FORWARD_RETURN },
+		{ "no checksum, IPv6", ANSWER6(30), 0x40, ANSWER_NONE,
+		  .counter = INGRESS_REDIRECT_RETURN },
+		{ "long header", ANSWER4(30), 0xc0, .counter = INGRESS_REDIRECT_RETURN },
+		{ "long header, IPv6", ANSWER6(30), 0x80, .counter = INGRESS_REDIRECT_RETURN },
+		{ "partial checksum", ANSWER4(30), 0x40, ANSWER_PARTIAL,
+		  .counter = INGRESS_REDIRECT_RETURN },
+		{ "partial checksum, IPv6", ANSWER6(30), 0x40, ANSWER_PARTIAL,
+		  .counter = INGRESS_REDIRECT_RETURN },
+		{ "last hop", ANSWER4(30), 0x40, .ttl = 1, .counter = INGRESS_REDIRECT_RETURN },
+		{ "last but one", ANSWER4(30), 0x40, .ttl = 2, .counter = INGRESS_FORWARD_RETURN },
+		{ "last hop, IPv6", ANSWER6(30), 0x40, .ttl = 1,
+		  .counter = INGRESS_REDIRECT_RETURN },
+		{ "empty", ANSWER4(0), .counter = INGRESS_REDIRECT_RETURN },
+	};
+	static struct result result;
+	static const struct row row = { .in = BACKEND };
+
+	(void)state;
+	returns_in_xdp(true);
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		struct frame frame;
+
+		print_message("case: %s\n", answers[i].name);
+		answer_build(&answers[i], &frame);
+		run(&row, frame.bytes, frame.len, &result);
+		check_counters(&result, answers[i].counter);
+		if (answers[i].counter == INGRESS_FORWARD_RETURN)
+			check_sent_on(&answers[i], &frame, &result);
+		else
+			assert_memory_equal(result.bytes + result.meta_len + 12, frame.bytes + 12,
+					    frame.len - 12);
+	}
+	returns_in_xdp(false);
 }
 
 static void forwards_no_proper_prefix(void **state)
@@ -1240,6 +1410,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_each_frame),
+		cmocka_unit_test(sends_plain_answers_on),
 		cmocka_unit_test(forwards_no_proper_prefix),
 		cmocka_unit_test(passes_what_is_deleted),
 		cmocka_unit_test(address_goes_with_its_last_rule),

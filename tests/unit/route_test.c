@@ -382,6 +382,30 @@ static void l2_learns_from_clients_alone(void **state)
 	assert_int_equal(worker.decided[ROUTE_UNKNOWN], 1);
 }
 
+/* Short headers of answers leave from XDP: the client keeps its 4-tuple, so that a
+ * Connection ID which nobody has seen finds its backend long after the handshake. */
+static void without_answers_the_client_keeps_its_tuple(void **state)
+{
+	struct world unseen = ordinary, grown;
+	int owner;
+
+	(void)state;
+	unseen.service.is_return_in_xdp = true;
+	unseen.service.discovers = false;
+	unseen.service.connection_id_len = CID_LEN;
+	world_set(&unseen);
+	owner = client_initial(&home, 0x1111);
+	grown = unseen;
+	grown.backend_count = 6;
+	grown.weights[4] = grown.weights[5] = 1;
+	world_set(&grown);
+	for (uint64_t i = 0; i < 6; i++) {
+		assert_int_equal(client_short(&home, 0x2222 + i), owner);
+		now_ms += 140ull * AFFINITY_TICK_MS;
+	}
+	assert_int_equal(worker.decided[ROUTE_TUPLE], 6);
+}
+
 static void by_connection_id_the_prefix_decides(void **state)
 {
 	struct world prefix = ordinary;
@@ -475,6 +499,7 @@ int main(void)
 		WORLD_TEST(a_client_teaches_few_ids_a_minute),
 		WORLD_TEST(plain_udp_is_known_by_its_tuple),
 		WORLD_TEST(l2_learns_from_clients_alone),
+		WORLD_TEST(without_answers_the_client_keeps_its_tuple),
 		WORLD_TEST(by_connection_id_the_prefix_decides),
 		WORLD_TEST(a_server_id_in_the_connection_id_decides),
 		WORLD_TEST(what_is_too_short_for_quic_is_not_sought),

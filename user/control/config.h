@@ -44,6 +44,11 @@ enum config_discovery {
 	CONFIG_DISCOVERY_YES,
 };
 
+enum config_return_path {
+	CONFIG_RETURN_USERSPACE,
+	CONFIG_RETURN_XDP,
+};
+
 enum config_on_remove {
 	CONFIG_REMOVE_REHASH,
 	CONFIG_REMOVE_DROP,
@@ -117,6 +122,7 @@ struct config_service {
 	uint8_t connection_id_len; /* 0: learned */
 	uint32_t idle_timeout_s;
 	enum config_discovery discovery;
+	enum config_return_path return_path;
 	enum config_on_remove on_remove;
 	struct config_health health;
 	struct config_quic_lb quic_lb[QUIC_LB_ROTATION_COUNT];

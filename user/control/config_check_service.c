@@ -28,9 +28,11 @@ static void check_discovery(struct config_service *service, struct schema_reader
 {
 	bool is_nat = service->mode == CONFIG_MODE_NAT;
 	bool is_quic = service->protocol == CONFIG_PROTOCOL_QUIC;
+	bool is_seen = service->return_path == CONFIG_RETURN_USERSPACE;
 
 	if (service->discovery == CONFIG_DISCOVERY_UNSET)
-		service->discovery = is_nat && is_quic ? CONFIG_DISCOVERY_YES : CONFIG_DISCOVERY_NO;
+		service->discovery =
+			is_nat && is_quic && is_seen ? CONFIG_DISCOVERY_YES : CONFIG_DISCOVERY_NO;
 	else if (service->discovery == CONFIG_DISCOVERY_YES && !is_nat)
 		schema_mistake(reader, service->line, NULL,
 			       "service \"%s\" has discovery, but in l2 mode answers do not come "
@@ -42,6 +44,23 @@ static void check_discovery(struct config_service *service, struct schema_reader
 			"service \"%s\" has discovery, which tells owners by QUIC's Connection "
 			"IDs: expected `discovery: no`, or protocol quic",
 			service->name);
+}
+
+static void check_return_path(const struct config_service *service, struct schema_reader *reader)
+{
+	if (service->return_path != CONFIG_RETURN_XDP)
+		return;
+	if (service->mode != CONFIG_MODE_NAT)
+		schema_mistake(reader, service->line, NULL,
+			       "service \"%s\" has a return_path, but in l2 mode answers do not "
+			       "come back through ringway: expected no return_path, or mode nat",
+			       service->name);
+	else if (service->discovery == CONFIG_DISCOVERY_YES)
+		schema_mistake(reader, service->line, NULL,
+			       "service \"%s\" has discovery, which reads the answers that "
+			       "`return_path: xdp` keeps from it: expected `discovery: no`, or "
+			       "`return_path: userspace`",
+			       service->name);
 }
 
 /* Keys that speak of Connection IDs, in a service without. */
@@ -229,6 +248,7 @@ int config_check_services(struct config *config, struct schema_reader *reader)
 		if (service->protocol == CONFIG_PROTOCOL_UDP)
 			check_plain_udp(service, reader);
 		check_discovery(service, reader);
+		check_return_path(service, reader);
 		check_health(service, reader);
 		check_quic_lb(service, reader);
 		if (!quic_lb_is_mistaken(service, reader))

@@ -75,6 +75,12 @@ static const char *const discovery_names[] = {
 	NULL,
 };
 
+static const char *const return_path_names[] = {
+	[CONFIG_RETURN_USERSPACE] = "userspace",
+	[CONFIG_RETURN_XDP] = "xdp",
+	NULL,
+};
+
 static const char *const on_remove_names[] = {
 	[CONFIG_REMOVE_REHASH] = "rehash",
 	[CONFIG_REMOVE_DROP] = "drop",
@@ -551,10 +557,21 @@ static const struct schema_field service_fields[] = {
 		.scalar = &schema_choice,
 		.choices = discovery_names,
 		.minimum = CONFIG_DISCOVERY_NO,
-		.fallback_note = "yes for quic in nat mode",
+		.fallback_note = "yes for quic in nat mode with answers through userspace",
 		.meaning = "yes: a datagram of a connection that nobody remembers is shown to all "
 			   "backends, and the one that answers as the owner does gets it. Needs "
 			   "answers that come back through ringway.",
+	},
+	{
+		.key = "return_path",
+		AT(config_service, return_path),
+		.scalar = &schema_choice,
+		.choices = return_path_names,
+		.fallback = "userspace",
+		.meaning = "xdp: answers of backends leave from the XDP program, without a "
+			   "worker; only those that Connection IDs are learned from pass "
+			   "through one. Nobody can be asked then who owns a connection, and "
+			   "what the driver fails to send is counted by it alone.",
 	},
 	{
 		.key = "on_remove",

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ringway/checksum.h"
 #include "util/log.h"
 #include "util/number.h"
 
@@ -31,6 +32,22 @@ static bool has_return(const struct lineup_backend *backend, enum family family)
 	       backend->config->endpoint.present[family];
 }
 
+/* What XDP must know to rewrite answers by itself. */
+static void rule_rewrites(struct return_rule *rule, const struct lineup_backend *backend,
+			  enum family family)
+{
+	const struct table_endpoint *from = &backend->config->endpoint;
+	const struct table_endpoint *to = &backend->service->endpoint;
+	uint32_t from_sum = table_endpoint_sum(from, family);
+	uint32_t to_sum = table_endpoint_sum(to, family);
+
+	rule->flags |= RETURN_IN_XDP;
+	if (backend->service->protocol == CONFIG_PROTOCOL_QUIC)
+		rule->flags |= RETURN_IS_QUIC;
+	rule->delta_addr = checksum_delta(from_sum, to_sum);
+	rule->delta = checksum_delta(from_sum + from->port_be, to_sum + to->port_be);
+}
+
 void rules_return_set(struct daemon *daemon, const struct lineup_backend *backend,
 		      enum family family)
 {
@@ -47,7 +64,9 @@ void rules_return_set(struct daemon *daemon, const struct lineup_backend *backen
 	memcpy(rule.service_addr, service->addr[family], sizeof(rule.service_addr));
 	memcpy(rule.next_hop_mac, backend->next_hop[family].mac, sizeof(rule.next_hop_mac));
 	if (port == RULES_NO_PORT || daemon->lineup->config->interfaces[port].clients)
-		rule.flags = RETURN_CHECK_MAC;
+		rule.flags |= RETURN_CHECK_MAC;
+	if (backend->service->return_path == CONFIG_RETURN_XDP)
+		rule_rewrites(&rule, backend, family);
 	err = attach_return_set(daemon->attach, &key, &rule);
 	if (err)
 		log_error("backend %s/%s: cannot tell XDP about it: %s; its answers are not "

@@ -114,6 +114,7 @@ static int service_fill(const struct lineup_backend *backends, struct table_serv
 		.is_quic = config->protocol == CONFIG_PROTOCOL_QUIC,
 		.hash_connection_id = config->hash == CONFIG_HASH_CONNECTION_ID,
 		.discovers = config->discovery == CONFIG_DISCOVERY_YES,
+		.is_return_in_xdp = config->return_path == CONFIG_RETURN_XDP,
 		.drops_gone = config->on_remove == CONFIG_REMOVE_DROP,
 		.connection_id_len = config->connection_id_len,
 		.idle_ticks = idle_ticks(config->idle_timeout_s),

@@ -19,9 +19,6 @@ enum nat_direction {
 	NAT_BACK,
 };
 
-/* ~m + m' where m' is m less one in its high byte, as the TTL is. */
-#define NAT_TTL_DELTA wire_be16(0xfeff)
-
 /* What changes in one direction: the same for both headers' checksums. */
 struct nat_change {
 	const uint8_t *addr;
@@ -80,8 +77,8 @@ HOT_INLINE void nat_ip_rewrite(const struct udp_view *view, const struct nat_cha
 
 		memcpy(direction == NAT_OUT ? ip->dst : ip->src, change->addr + 12, 4);
 		ip->ttl--;
-		ip->checksum_be = checksum_update(ip->checksum_be,
-						  (uint32_t)change->delta_addr + NAT_TTL_DELTA);
+		ip->checksum_be = checksum_update(ip->checksum_be, (uint32_t)change->delta_addr +
+									   CHECKSUM_TTL_DELTA);
 	} else {
 		struct wire_ipv6 *ip = view->ipv6;
 

@@ -349,7 +349,7 @@ RARE int gone_decide(const struct route_ctx *ctx, struct route *route)
 HOT_INLINE void tuple_touch(const struct route_ctx *ctx, const struct route *route,
 			    const struct affinity_entry *tuple, bool is_proof)
 {
-	if (!service_of(ctx, route)->is_nat || !route->is_quic)
+	if (service_of(ctx, route)->client_keeps || !route->is_quic)
 		entry_touch(ctx, tuple, is_proof);
 	else if (is_proof && !tuple->proven && !ctx->is_dry)
 		affinity_touch(tuple, true, (ctx->now_ticks - tuple->age_ticks) & 0xfff);

@@ -46,7 +46,7 @@ static int match_add(struct table *table, const struct table_endpoint *endpoint,
 	return 0;
 }
 
-static uint32_t endpoint_addr_sum(const struct table_endpoint *endpoint, enum family family)
+uint32_t table_endpoint_sum(const struct table_endpoint *endpoint, enum family family)
 {
 	const uint8_t *addr = endpoint->addr[family];
 
@@ -56,8 +56,8 @@ static uint32_t endpoint_addr_sum(const struct table_endpoint *endpoint, enum fa
 static void target_init(struct target *target, const struct table_service *service,
 			const struct table_backend *backend, enum family family)
 {
-	uint32_t service_sum = endpoint_addr_sum(&service->endpoint, family);
-	uint32_t backend_sum = endpoint_addr_sum(&backend->endpoint, family);
+	uint32_t service_sum = table_endpoint_sum(&service->endpoint, family);
+	uint32_t backend_sum = table_endpoint_sum(&backend->endpoint, family);
 
 	memcpy(target->service_addr, service->endpoint.addr[family], 16);
 	memcpy(target->backend_addr, backend->endpoint.addr[family], 16);
@@ -135,6 +135,8 @@ static int service_add(struct table *table, const struct table_service *spec, ui
 				     .connection_id_len = spec->connection_id_len,
 				     .is_quic = spec->is_quic,
 				     .is_nat = spec->mode == TABLE_NAT,
+				     .client_keeps = spec->mode != TABLE_NAT || !spec->is_quic ||
+						     spec->is_return_in_xdp,
 				     .hash_connection_id = spec->hash_connection_id,
 				     .discovers = spec->discovers && spec->mode == TABLE_NAT,
 				     .drops_gone = spec->drops_gone };

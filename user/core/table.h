@@ -32,6 +32,9 @@ struct table_endpoint {
 	uint16_t port_be;
 };
 
+/* The sum of its address as checksum_delta() takes it; the port may be added. */
+uint32_t table_endpoint_sum(const struct table_endpoint *endpoint, enum family family);
+
 struct table_port {
 	uint8_t mac[6];
 	uint16_t mtu; /* bytes of IP packet */
@@ -56,6 +59,7 @@ struct table_service {
 	bool is_quic;
 	bool hash_connection_id;   /* new connections by Connection ID, not by 4-tuple */
 	bool discovers;		   /* ask who owns an unknown Connection ID (TABLE_NAT only) */
+	bool is_return_in_xdp;	   /* short headers of answers do not come by (TABLE_NAT only) */
 	bool drops_gone;	   /* a removed backend's connections: drop, or give to others */
 	uint8_t connection_id_len; /* of short headers; 0: learn it */
 	uint16_t idle_ticks;	   /* AFFINITY_TICK_MS each: an older entry is forgotten */
@@ -104,6 +108,7 @@ struct service {
 	uint16_t idle_ticks;
 	uint8_t connection_id_len;
 	bool is_quic, is_nat, hash_connection_id, discovers, drops_gone;
+	bool client_keeps; /* 4-tuples fresh, as there are no answers that do */
 };
 
 /* One entry of the tables by which userspace classifies for itself. */
