@@ -54,7 +54,9 @@ MEASURES = {
         lambda m: m["counts"]["forward_ns"] / max(m["counts"]["received"], 1),
     ("busy time a datagram", "ns"):
         lambda m: m["counts"]["busy_ns"] / max(m["counts"]["received"], 1),
-    ("CPU time", "s"): lambda m: m["cpu_s"],
+    ("machine busy a datagram", "ns"):
+        lambda m: m["path"]["busy_s"] * 1e9 / max(m["path"]["sunk"], 1),
+    ("CPU time", "s"): lambda m: m["process"]["cpu_s"],
     ("dropped, tx_full", "datagrams"): lambda m: m["counts"]["tx_full"],
     ("dropped, rx_ring_full", "datagrams"): lambda m: m["counts"]["rx_ring_full"],
 }
