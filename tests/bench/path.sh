@@ -62,6 +62,51 @@ load() {
 		"\"seconds\": $(json "$topology_dir/send.json" 'd["seconds"]')}"
 }
 
+# loss_free SUBJECT: the rate to the backend up to which nothing is lost; one line of JSON.
+loss_free() {
+	subject_start "$1"
+	connections_open
+	run_in client "$BUILD/ringway-load" search --interface=wan --to="${targets[out]}" \
+		--from="${sources[out]}" --mac="${macs[out]}" --cpu=$generator_cpu \
+		--kind=quic-short --flows=1000 --sink-interface=lan \
+		--sink-netns="$topology_prefix-backend1" --seconds="$2" --minimum=2000 \
+		--maximum=800000 --resolution=4000 --loss=0.01 --json \
+		>"$topology_dir/search.json" 2>"$topology_dir/search.log" ||
+		cat "$topology_dir/search.log" >&2
+	subject_stop
+	echo "{\"subject\": \"$1\", \"search\": $(json "$topology_dir/search.json" 'json.dumps(d)')}"
+}
+
+# latency SUBJECT RATE SECONDS: what the subject adds, at one rate for all.
+latency() {
+	local sink log=$topology_dir/sink.json
+
+	subject_start "$1"
+	connections_open
+	start backend1 "$log" "$BUILD/ringway-load" sink --interface=lan --json
+	sink=$started_pid
+	wait_for 10 'the sink' sink_is_attached backend1 lan
+	send out client wan --kind=quic-short --flows=1000 --rate="$2" --count=100000000 \
+		--seconds="$3"
+	stop "$sink"
+	subject_stop
+	sed -n '/^{/,$p' "$log" >"$topology_dir/sunk.json"
+	echo "{\"subject\": \"$1\", \"rate\": $2," \
+		"\"latency\": $(json "$topology_dir/sunk.json" 'json.dumps(d["latency_ns"])')}"
+}
+
+# The subject learns 1000 connections, from clients' Initials and their answers.
+connections_open() {
+	local sink
+
+	start backend1 "$topology_dir/opening.log" "$BUILD/ringway-load" sink --interface=lan \
+		--handshake
+	sink=$started_pid
+	wait_for 10 'the sink' sink_is_attached backend1 lan
+	send out client wan --kind=quic-initial --flows=1000 --rate=5000 --count=2000
+	stop "$sink"
+}
+
 sink_is_attached() {
 	run_in "$1" ip link show "$2" | grep -q 'prog/xdp'
 }

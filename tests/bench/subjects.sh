@@ -142,3 +142,29 @@ nft_stateless_start() {
 		}
 	END
 }
+
+# ringwayd on sockets, on one thread. socket_epoll is the classic: receive one, send one.
+socket_start() {
+	local config=$topology_dir/socket.yaml
+
+	{
+		echo 'engine: socket'
+		echo "socket: { calls: $1, workers: 1, receive_buffer: 26214400, flows: 400000 }"
+		sed '/^interfaces:/,/^hash_key:/ { /^hash_key:/!d }' "$topology_dir/ringway.yaml"
+	} >"$config"
+	stack_prepare
+	start_ringwayd "$config"
+	subject_pid=$ringwayd_pid
+}
+
+socket_epoll_start() {
+	socket_start epoll
+}
+
+socket_mmsg_start() {
+	socket_start mmsg
+}
+
+socket_io_uring_start() {
+	socket_start io_uring
+}
