@@ -8,6 +8,7 @@
 
 #include "ringway/checksum.h"
 #include "ringway/load_abi.h"
+#include "ringway/load_histogram.h"
 #include "ringway/match.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -38,6 +39,20 @@ struct {
 	__type(value, struct load_stream);
 } streams SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct load_histogram);
+} latency SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct load_span);
+} span SEC(".maps");
+
 /* What a new stream is copied from: too large for the stack. Bytes without a type, as
  * nothing may be copied from a value that has a lock. */
 struct {
@@ -48,10 +63,26 @@ struct {
 } empty_stream SEC(".maps");
 
 /* UDP header included. Longer ones never come from the source; the verifier wants
- * some bound. */
+ * some bound, a power of two. */
 #define DATAGRAM_LEN_MAX 2048
 
-#define CHUNK_LEN 128
+#define CHUNK_LEN 512 /* the most that bpf_csum_diff() takes on any kernel */
+
+/* A UDP payload, and zeros as far as the next word: the verifier cannot follow a pointer
+ * through a packet of any length, and on the stack there is no room. */
+struct payload {
+	union {
+		__u8 bytes[DATAGRAM_LEN_MAX + 8];
+		__u64 words_be[DATAGRAM_LEN_MAX / 8 + 1];
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct payload);
+} payloads SEC(".maps");
 
 static void counter_add(enum load_sink_counter counter, __u64 amount)
 {
@@ -62,63 +93,113 @@ static void counter_add(enum load_sink_counter counter, __u64 amount)
 		*value += amount;
 }
 
+static __always_inline struct load_trailer *trailer_find(const struct udp_view *view,
+							 const void *end)
+{
+	struct load_trailer *trailer;
+	__u32 len = view->udp_len;
+
+	if (len < sizeof(struct wire_udp) + sizeof(*trailer))
+		return 0;
+	barrier_var(len); /* one comparison for both bounds teaches the verifier neither */
+	if (len > DATAGRAM_LEN_MAX)
+		return 0;
+	trailer = (void *)view->udp + len - sizeof(*trailer);
+	return (void *)(trailer + 1) > end ? 0 : trailer;
+}
+
 static __always_inline bool trailer_read(const struct udp_view *view, const void *end,
 					 struct load_trailer *ret_trailer)
 {
-	__u32 len = view->udp_len;
-	const void *pos;
+	const struct load_trailer *trailer = trailer_find(view, end);
 
-	if (len < sizeof(struct wire_udp) + sizeof(*ret_trailer))
+	if (!trailer)
 		return false;
-	barrier_var(len); /* one comparison for both bounds teaches the verifier neither */
-	if (len > DATAGRAM_LEN_MAX)
-		return false;
-	pos = (const void *)view->udp + len - sizeof(*ret_trailer);
-	if (pos + sizeof(*ret_trailer) > end)
-		return false;
-	__builtin_memcpy(ret_trailer, pos, sizeof(*ret_trailer));
+	__builtin_memcpy(ret_trailer, trailer, sizeof(*ret_trailer));
 	return ret_trailer->magic_be == wire_be32(LOAD_MAGIC);
 }
 
-/* The sum of len bytes of the frame, at least 1. By a copy, as the verifier cannot
- * follow a pointer through a packet of any length. */
-static __u32 sum_frame(struct xdp_md *ctx, __u32 offset, __u32 len)
+/* len: 1 to DATAGRAM_LEN_MAX. NULL if the frame does not have it, which was seen to. */
+static __always_inline struct payload *payload_copy(struct xdp_md *ctx, const struct udp_view *view,
+						    __u32 len)
 {
-	__u32 last_len = ((len - 1) & (CHUNK_LEN - 1)) + 1;
-	__be32 chunk[CHUNK_LEN / 4];
-	__s64 sum = 0;
+	__u32 offset = (void *)(view->udp + 1) - (void *)view->eth, index = 0;
+	struct payload *payload = bpf_map_lookup_elem(&payloads, &index);
+	__u32 size = ((len - 1) & (DATAGRAM_LEN_MAX - 1)) + 1; /* for the verifier */
 
-	for (int i = 0; i < DATAGRAM_LEN_MAX / CHUNK_LEN && len > CHUNK_LEN; i++) {
-		if (bpf_xdp_load_bytes(ctx, offset, chunk, CHUNK_LEN))
-			return 0;
-		sum = bpf_csum_diff(0, 0, chunk, CHUNK_LEN, (__u32)sum);
-		offset += CHUNK_LEN;
-		len -= CHUNK_LEN;
-	}
-	__builtin_memset(chunk, 0, sizeof(chunk)); /* zeros add nothing */
-	if (bpf_xdp_load_bytes(ctx, offset, chunk, last_len))
+	if (!payload || bpf_xdp_load_bytes(ctx, offset, payload->bytes, size))
 		return 0;
-	return (__u32)bpf_csum_diff(0, 0, chunk, CHUNK_LEN, (__u32)sum);
+	for (int i = 0; i < 8; i++)
+		payload->bytes[size + i] = 0;
+	return payload;
 }
 
-/* Counts what is wrong; false if anything is. */
-static __always_inline bool checksums_are_good(struct xdp_md *ctx, const struct udp_view *view)
+static __always_inline __u32 payload_sum(struct payload *payload, __u32 len)
 {
-	__u32 sum;
+	__s64 sum = 0;
 
+	for (__u32 pos = 0; pos < DATAGRAM_LEN_MAX; pos += CHUNK_LEN) {
+		__u32 size = len > pos ? len - pos : 0;
+
+		size = size < CHUNK_LEN ? (size + 3) & (CHUNK_LEN - 4) : CHUNK_LEN;
+		sum = bpf_csum_diff(0, 0, (void *)&payload->bytes[pos], size, (__u32)sum);
+	}
+	return (__u32)sum;
+}
+
+/* load_hash() of the first len bytes. */
+static __always_inline __u64 payload_hash(const struct payload *payload, __u32 len, __u64 sequence)
+{
+	__u64 hash = len + load_hash_word(sequence, LOAD_HASH_SEQUENCE_PLACE);
+	__u32 words = (len / 8) & (DATAGRAM_LEN_MAX / 8 - 1), tail = len & 7;
+
+	for (__u32 i = 0; i < DATAGRAM_LEN_MAX / 8 && i < words; i++)
+		hash += load_hash_word(load_be64(payload->words_be[i]), i);
+	if (tail)
+		hash += load_hash_word(load_be64(payload->words_be[words]) & ~(~0ull >> 8 * tail),
+				       words);
+	return hash;
+}
+
+static __always_inline bool ip_checksum_is_good(const struct udp_view *view)
+{
 	if (view->ipv4 &&
 	    checksum_fold(checksum_words(view->ipv4, sizeof(*view->ipv4))) != 0xffff) {
 		counter_add(LOAD_SINK_BAD_IP_CHECKSUM, 1);
 		return false;
 	}
+	return true;
+}
+
+static __always_inline bool udp_checksum_is_good(const struct udp_view *view,
+						 struct payload *payload, __u32 len)
+{
+	__u32 sum;
+
 	if (view->ipv4 && !view->udp->checksum_be) {
 		counter_add(LOAD_SINK_NO_CHECKSUM, 1);
 		return true;
 	}
-	sum = checksum_udp_pseudo(view);
-	sum += checksum_fold(sum_frame(ctx, (void *)view->udp - (void *)view->eth, view->udp_len));
+	sum = checksum_udp_pseudo(view) + checksum_words(view->udp, sizeof(*view->udp));
+	sum += checksum_fold(payload_sum(payload, len));
 	if (!view->udp->checksum_be || checksum_fold(sum) != 0xffff) {
 		counter_add(LOAD_SINK_BAD_CHECKSUM, 1);
+		return false;
+	}
+	return true;
+}
+
+/* Counts what is wrong with it; false if anything is. */
+static __always_inline bool datagram_is_good(struct xdp_md *ctx, const struct udp_view *view,
+					     const struct load_trailer *trailer, __u32 len)
+{
+	struct payload *payload = payload_copy(ctx, view, len);
+
+	if (!payload || !ip_checksum_is_good(view) || !udp_checksum_is_good(view, payload, len))
+		return false;
+	if (payload_hash(payload, len - sizeof(*trailer), load_be64(trailer->sequence_be)) !=
+	    load_be64(trailer->hash_be)) {
+		counter_add(LOAD_SINK_BAD_HASH, 1);
 		return false;
 	}
 	return true;
@@ -168,20 +249,39 @@ static bool stream_track(__u32 number, __u64 sequence)
 		return false;
 	seen = &stream->seen[sequence % LOAD_WINDOW];
 	bpf_spin_lock(&stream->lock);
-	if (*seen == sequence + 1) {
-		stream->duplicates++;
-	} else if (*seen > sequence + 1) {
-		stream->too_late++;
-	} else {
-		*seen = sequence + 1;
-		stream->new ++;
-		if (sequence < stream->highest)
-			stream->reordered++;
-		else
-			stream->highest = sequence;
-	}
+	load_stream_note(stream, seen, sequence);
 	bpf_spin_unlock(&stream->lock);
 	return true;
+}
+
+static void span_note(__u64 now_ns)
+{
+	__u32 index = 0;
+	struct load_span *of_cpu = bpf_map_lookup_elem(&span, &index);
+
+	if (!of_cpu)
+		return;
+	if (!of_cpu->first_ns)
+		of_cpu->first_ns = now_ns;
+	of_cpu->last_ns = now_ns;
+}
+
+static void latency_note(__u64 sent_ns, __u64 now_ns)
+{
+	struct load_histogram *histogram;
+	__u32 index = 0;
+
+	if (!sent_ns) {
+		counter_add(LOAD_SINK_UNSTAMPED, 1);
+		return;
+	}
+	if (sent_ns > now_ns) {
+		counter_add(LOAD_SINK_STAMPED_LATER, 1);
+		return;
+	}
+	histogram = bpf_map_lookup_elem(&latency, &index);
+	if (histogram)
+		load_histogram_add(histogram, now_ns - sent_ns);
 }
 
 /* Both checksums stay right: they are sums of the same words. */
@@ -217,38 +317,67 @@ static void connection_note(__u32 stream, __u64 sequence)
 		connections[number] = 1;
 }
 
+/* As far as the header reaches. */
+struct answer_words {
+	__u64 words_be[3];
+};
+_Static_assert(sizeof(struct load_handshake) <= sizeof(struct answer_words), "it fits");
+
+/* The words as the hash takes them, zeros where the trailer begins. */
+static __always_inline __u64 answer_hash(const struct answer_words *words, __u32 len)
+{
+	__u64 hash = 0;
+
+	for (__u32 i = 0; i < 3; i++) {
+		__u64 word = load_be64(words->words_be[i]);
+
+		if (len < 8 * i + 8)
+			word &= ~(~0ull >> 8 * (len & 7));
+		hash += load_hash_word(word, i);
+	}
+	return hash;
+}
+
 /* The first Handshake of a server that names its Connection ID by inverting the
  * client's. Needs no more room than the Initial, so the rest stays where it is. */
 static __always_inline bool handshake_write(const struct udp_view *view, const void *end)
 {
 	struct load_initial *place = (void *)(view->udp + 1);
-	struct {
-		struct load_initial initial;
-		__u8 pad[2]; /* bpf_csum_diff() takes words */
-	} before = {};
-	struct {
-		struct load_handshake handshake;
-		__u8 pad[2];
-	} after = {};
-	__s64 delta;
+	struct load_trailer *trailer = trailer_find(view, end);
+	struct load_handshake handshake = { .first = LOAD_FIRST_HANDSHAKE,
+					    .scid_len = LOAD_ANSWER_CID_LEN };
+	struct answer_words before, after;
+	__u32 len = view->udp_len - sizeof(*view->udp) - sizeof(*trailer);
+	__u64 hash_be[2];
+	__u32 delta, hash_delta;
 
-	if ((void *)(place + 1) > end)
+	if (!trailer || len < sizeof(*place) || (void *)place + sizeof(before.words_be) > end)
 		return false;
-	before.initial = *place;
 	if (place->first != LOAD_FIRST_INITIAL || place->dcid_len != LOAD_ANSWER_CID_LEN ||
 	    place->scid_len || place->token_len)
 		return false;
-	after.handshake.first = LOAD_FIRST_HANDSHAKE;
-	__builtin_memcpy(after.handshake.version, place->version, sizeof(place->version));
-	after.handshake.scid_len = LOAD_ANSWER_CID_LEN;
+	__builtin_memcpy(handshake.version, place->version, sizeof(place->version));
 	for (int i = 0; i < LOAD_ANSWER_CID_LEN; i++)
-		after.handshake.scid[i] = place->dcid[i] ^ LOAD_CID_MASK_CLIENT;
-	after.handshake.length_be = wire_be16(wire_be16(place->length_be) + 1);
-	__builtin_memcpy(place, &after.handshake, sizeof(after.handshake));
-	delta = bpf_csum_diff((void *)&before, sizeof(before), (void *)&after, sizeof(after), 0);
+		handshake.scid[i] = place->dcid[i] ^ LOAD_CID_MASK_CLIENT;
+	handshake.length_be = wire_be16(wire_be16(place->length_be) + 1);
+
+	__builtin_memcpy(before.words_be, place, sizeof(before.words_be));
+	after = before;
+	__builtin_memcpy(after.words_be, &handshake, sizeof(handshake));
+	__builtin_memcpy(place, &handshake, sizeof(handshake));
+	hash_be[0] = trailer->hash_be;
+	hash_be[1] = load_be64(load_be64(hash_be[0]) + answer_hash(&after, len) -
+			       answer_hash(&before, len));
+	trailer->hash_be = hash_be[1];
+	delta = (__u32)bpf_csum_diff((void *)&before, sizeof(before), (void *)&after, sizeof(after),
+				     0);
+	hash_delta = checksum_fold(
+		(__u32)bpf_csum_diff((void *)&hash_be[0], 8, (void *)&hash_be[1], 8, 0));
+	delta = checksum_fold(delta) +
+		(len & 1 ? __builtin_bswap16((__u16)hash_delta) : hash_delta);
 	if (view->udp->checksum_be)
 		view->udp->checksum_be = checksum_udp_nonzero(
-			checksum_update(view->udp->checksum_be, checksum_fold((__u32)delta)));
+			checksum_update(view->udp->checksum_be, checksum_fold(delta)));
 	return true;
 }
 
@@ -269,6 +398,7 @@ static __always_inline int answer(const struct udp_view *view, const void *end)
 
 static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_view *view)
 {
+	__u64 now_ns = bpf_ktime_get_ns(); /* before the checks, which take time */
 	struct load_trailer trailer;
 	bool tracked;
 	__u32 bytes;
@@ -279,15 +409,17 @@ static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_v
 		return XDP_PASS;
 
 	bytes = view->udp_len - sizeof(struct wire_udp);
+	span_note(now_ns);
 	counter_add(LOAD_SINK_RECEIVED, 1);
 	counter_add(LOAD_SINK_BYTES, bytes);
 	tracked = destination_count(view, bytes);
-	if (checksums_are_good(ctx, view)) {
+	if (datagram_is_good(ctx, view, &trailer, bytes)) {
 		__u32 stream = wire_be32(trailer.stream_be);
 		__u64 sequence = load_be64(trailer.sequence_be);
 
 		tracked &= stream_track(stream, sequence);
 		connection_note(stream, sequence);
+		latency_note(load_be64(trailer.sent_ns_be), now_ns);
 	}
 	if (!tracked)
 		counter_add(LOAD_SINK_UNTRACKED, 1);

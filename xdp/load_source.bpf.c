@@ -42,7 +42,7 @@ int send_next(struct xdp_md *ctx)
 		progress.skipped++;
 		return XDP_DROP;
 	}
-	if (!load_frame_write(&plan, &cur, progress.sent))
+	if (!load_frame_write(&plan, &cur, progress.sent, now_ns))
 		return XDP_ABORTED;
 
 	if (!progress.sent)

@@ -17,17 +17,64 @@
 
 /* The last bytes of the UDP payload, on any boundary. */
 struct load_trailer {
+	__u64 sent_ns_be; /* CLOCK_MONOTONIC when it was made; 0: not stamped */
+	__u64 hash_be;	  /* load_hash() of what precedes the trailer, and of the sequence */
 	__u32 magic_be;
 	__u32 stream_be;   /* one run of one source */
 	__u64 sequence_be; /* of the stream, from 0, without gaps */
 } __attribute__((packed));
-_Static_assert(sizeof(struct load_trailer) == 16, "wire format");
+_Static_assert(sizeof(struct load_trailer) == 32, "wire format");
+_Static_assert(__builtin_offsetof(struct load_trailer, magic_be) == 16, "wire format");
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define load_be64(x) __builtin_bswap64(x)
 #else
 #define load_be64(x) (x)
 #endif
+
+/* The hash is a sum modulo 2^64: of the length in bytes, of a share for each word that
+ * precedes the trailer, numbered from 0, and of one for the sequence, at a place of its
+ * own. A word is eight bytes in network order, the last one filled up with zeros. The sum may
+ * be taken in any order, so a source adds what varies to what it summed up before.
+ *
+ * A share depends on word and place, and no two words have the same at one place: a
+ * change in one word always shows, any other as good as always. */
+#define LOAD_HASH_SEQUENCE_PLACE 0xffffffffu
+
+static inline __u64 load_hash_word(__u64 word, __u32 place)
+{
+	__u64 x = word ^ place * 0x9e3779b97f4a7c15ull;
+
+	x = (x ^ x >> 32) * 0xbf58476d1ce4e5b9ull;
+	return x ^ x >> 32;
+}
+
+/* The shares of words on an 8-byte boundary, the first of which is word `place`. */
+static inline __u64 load_hash_words(const __u64 *words_be, __u32 count, __u32 place)
+{
+	__u64 sum = 0;
+
+	for (__u32 i = 0; i < count; i++)
+		sum += load_hash_word(load_be64(words_be[i]), place + i);
+	return sum;
+}
+
+/* Of len bytes on any boundary. */
+static inline __u64 load_hash(const void *bytes, __u32 len, __u64 sequence)
+{
+	__u64 sum = len + load_hash_word(sequence, LOAD_HASH_SEQUENCE_PLACE);
+
+	for (__u32 i = 0; i < len; i += 8) {
+		__u64 word_be = 0;
+
+		if (len - i >= 8)
+			__builtin_memcpy(&word_be, (const __u8 *)bytes + i, 8);
+		for (__u32 j = i; len - i < 8 && j < len; j++)
+			((__u8 *)&word_be)[j - i] = ((const __u8 *)bytes)[j];
+		sum += load_hash_word(load_be64(word_be), i / 8);
+	}
+	return sum;
+}
 
 /* The Connection ID with number n is the first bytes of words 0, 1 and 2 of n, each
  * in network order. Every step can be undone, so two numbers never give the same
@@ -94,6 +141,11 @@ struct load_head6 {
 } WIRE;
 _Static_assert(sizeof(struct load_head6) == 62, "wire format");
 
+/* So many words at the start of the payload are written anew into every frame: they
+ * hold the longest header of ours with the longest Connection ID. */
+#define LOAD_HEAD_WORD_COUNT 4
+_Static_assert(LOAD_HEAD_WORD_COUNT * 8 == sizeof(struct load_trailer), "every payload has room");
+
 /* What load_source sends, constant for a run. Frame n of the run has sequence n,
  * flow n mod flow_count and Connection ID first_cid + n mod cid_count. Headers are written anew
  * into every frame: the kernel reuses its pages as the receiver left them. */
@@ -104,13 +156,13 @@ struct load_plan {
 	__u32 ifindex;
 	__u32 flow_count;
 	__u32 cid_count;
-	__u32 port_count;      /* source ports of an address; flows beyond take the next one */
-	__u32 first_address;   /* its last four bytes, host order */
-	__u32 address_step;    /* from one address to the next */
-	__u16 first_port;      /* host order */
-	__u16 cid_offset;      /* in the UDP payload */
-	__u16 sequence_offset; /* in the UDP payload */
-	__u16 ip_sum;	       /* folded sums of what stays the same */
+	__u32 port_count;     /* source ports of an address; flows beyond take the next one */
+	__u32 first_address;  /* its last four bytes, host order */
+	__u32 address_step;   /* from one address to the next */
+	__u16 first_port;     /* host order */
+	__u16 cid_offset;     /* in the UDP payload, 1 to 7 */
+	__u16 trailer_offset; /* in the UDP payload */
+	__u16 ip_sum;	      /* folded sums of what stays the same */
 	__u16 udp_sum;
 	__u8 cid_len;
 	__u8 is_ipv6;
@@ -119,9 +171,13 @@ struct load_plan {
 		struct load_head6 v6;
 	} head;	       /* what varies is 0: checksums, source port, last four bytes of the source */
 	__u8 cid_mask; /* over every byte of the Connection ID */
-	__u8 pad[5];
+	__u8 hash_words; /* of words: so many enter the hash */
+	__u32 stream;
+	__u64 words[LOAD_HEAD_WORD_COUNT]; /* the payload's first, in host order, the Connection ID
+					      0 */
+	__u64 hash;			   /* of all but those and the sequence */
 };
-_Static_assert(sizeof(struct load_plan) == 128, "load_plan is BPF map ABI");
+_Static_assert(sizeof(struct load_plan) == 168, "load_plan is BPF map ABI");
 _Static_assert(__builtin_offsetof(struct load_plan, head) == 60, "load_plan is BPF map ABI");
 
 /* Times are of CLOCK_MONOTONIC. */
@@ -156,6 +212,9 @@ _Static_assert(sizeof(struct load_sink_plan) == 12, "load_sink_plan is BPF map A
 	X(NO_CHECKSUM, "no_checksum", "IPv4 with the UDP checksum 0, taken for good")        \
 	X(BAD_CHECKSUM, "bad_checksum", "wrong UDP checksum; their sequence is not trusted") \
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "wrong IPv4 header checksum, likewise")        \
+	X(BAD_HASH, "bad_hash", "wrong payload under a right checksum, likewise")            \
+	X(UNSTAMPED, "unstamped", "good, but without the time of their making")              \
+	X(STAMPED_LATER, "stamped_later", "good, but made after they came: another clock")   \
 	X(UNTRACKED, "untracked", "of one destination or stream more than there is room for")
 
 enum load_sink_counter {
@@ -180,8 +239,8 @@ _Static_assert(sizeof(struct load_destination) == 16, "load_destination is BPF m
  * has come. A power of two: 128 KiB a stream. */
 #define LOAD_WINDOW 16384
 
-/* One stream's sequence numbers, whole datagrams only. Under the lock, so exact
- * whatever CPUs the datagrams arrive on. new + duplicates + too_late = datagrams. */
+/* One stream's sequence numbers, of good datagrams only. In the kernel under the lock,
+ * so exact whatever CPUs the datagrams arrive on. new + duplicates + too_late = datagrams. */
 struct load_stream {
 	struct bpf_spin_lock lock;
 	__u32 pad;
@@ -193,5 +252,30 @@ struct load_stream {
 	__u64 seen[LOAD_WINDOW]; /* by sequence mod LOAD_WINDOW: the latest one plus 1 */
 };
 _Static_assert(sizeof(struct load_stream) == 48 + 8 * LOAD_WINDOW, "load_stream is BPF map ABI");
+
+/* Seen is the stream's for that sequence: what needs the verifier's trust is done before
+ * the lock is taken. */
+static inline void load_stream_note(struct load_stream *stream, __u64 *seen, __u64 sequence)
+{
+	if (*seen == sequence + 1) {
+		stream->duplicates++;
+	} else if (*seen > sequence + 1) {
+		stream->too_late++;
+	} else {
+		*seen = sequence + 1;
+		stream->new ++;
+		if (sequence < stream->highest)
+			stream->reordered++;
+		else
+			stream->highest = sequence;
+	}
+}
+
+/* When the first and the last datagram with a trailer came, of CLOCK_MONOTONIC; zeros:
+ * none did. Of one CPU; the earliest first and the latest last are those of all. */
+struct load_span {
+	__u64 first_ns, last_ns;
+};
+_Static_assert(sizeof(struct load_span) == 16, "load_span is BPF map ABI");
 
 #endif

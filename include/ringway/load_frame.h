@@ -10,56 +10,83 @@
 #include "ringway/load_abi.h"
 #include "ringway/parse.h"
 
-union load_cid {
-	__u64 words_be[LOAD_CID_WORD_COUNT];
-	__u8 bytes[8 * LOAD_CID_WORD_COUNT];
-};
-
 /* What differs from frame to frame. */
 struct load_varying {
-	union load_cid cid;
-	__u64 sequence_be;
+	__u64 words_be[LOAD_HEAD_WORD_COUNT]; /* of the payload, the first */
+	__u64 trailer_be[sizeof(struct load_trailer) / 8];
 	__u32 address_be; /* last four bytes of the source address */
 	__u16 port_be;
 };
 
-PARSE_INLINE void load_vary(const volatile struct load_plan *plan, __u64 sequence,
+/* The Connection ID's bytes in word `word` of it, the mask over them; 0 beyond its end. */
+PARSE_INLINE __u64 load_cid_bytes(const volatile struct load_plan *plan, __u64 number, __u32 word)
+{
+	__u64 mask = plan->cid_mask * 0x0101010101010101ull;
+	__u32 len = plan->cid_len;
+
+	if (len <= 8 * word)
+		return 0;
+	len -= 8 * word;
+	return (load_cid_word(number, word) ^ mask) & (len < 8 ? ~(~0ull >> 8 * len) : ~0ull);
+}
+
+/* The payload's first words, the Connection ID shifted in. Returns their hash. */
+PARSE_INLINE __u64 load_vary_words(const volatile struct load_plan *plan, __u64 number,
+				   struct load_varying *varying)
+{
+	__u32 shift = 8 * plan->cid_offset;
+	__u64 before = 0, hash = 0;
+
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT; i++) {
+		__u64 cid = i < LOAD_CID_WORD_COUNT ? load_cid_bytes(plan, number, i) : 0;
+		__u64 word = plan->words[i] | before << (64 - shift) | cid >> shift;
+
+		if (i < plan->hash_words)
+			hash += load_hash_word(word, i);
+		varying->words_be[i] = load_be64(word);
+		before = cid;
+	}
+	return hash;
+}
+
+PARSE_INLINE void load_vary(const volatile struct load_plan *plan, __u64 sequence, __u64 now_ns,
 			    struct load_varying *ret_varying)
 {
 	__u64 flow = sequence % plan->flow_count;
 	__u64 number = plan->first_cid + sequence % plan->cid_count;
+	__u64 hash = load_vary_words(plan, number, ret_varying);
 
-	for (int i = 0; i < LOAD_CID_WORD_COUNT; i++)
-		ret_varying->cid.words_be[i] = load_be64(load_cid_word(number, (__u32)i));
-	for (int i = 0; i < (int)sizeof(union load_cid); i++)
-		ret_varying->cid.bytes[i] =
-			i < plan->cid_len ? ret_varying->cid.bytes[i] ^ plan->cid_mask : 0;
-	ret_varying->sequence_be = load_be64(sequence);
+	hash += plan->hash + load_hash_word(sequence, LOAD_HASH_SEQUENCE_PLACE);
+	ret_varying->trailer_be[0] = load_be64(now_ns);
+	ret_varying->trailer_be[1] = load_be64(hash);
+	ret_varying->trailer_be[2] = load_be64((__u64)LOAD_MAGIC << 32 | plan->stream);
+	ret_varying->trailer_be[3] = load_be64(sequence);
 	ret_varying->address_be = wire_be32(plan->first_address +
 					    (__u32)(flow / plan->port_count) * plan->address_step);
 	ret_varying->port_be = wire_be16((__u16)(plan->first_port + flow % plan->port_count));
 }
 
-/* RFC 1071 section 2B: the sum of bytes that begin at an odd offset is turned. */
-PARSE_INLINE __u16 load_sum_at(const void *bytes, __u32 len, __u32 offset)
+PARSE_INLINE __u64 load_sum(__u64 word_be)
 {
-	__u16 sum = checksum_fold(checksum_words(bytes, len));
-
-	return offset & 1 ? __builtin_bswap16(sum) : sum;
+	return (word_be & 0xffffffff) + (word_be >> 32);
 }
 
-/* The address is in the pseudo-header of both families. */
+/* The source address is in the pseudo-header of both families. RFC 1071 section 2B: the
+ * sum of bytes that begin at an odd offset is turned. */
 PARSE_INLINE __u16 load_udp_checksum(const volatile struct load_plan *plan,
 				     const struct load_varying *varying)
 {
-	__u32 sum = plan->udp_sum;
+	__u64 sum = (__u64)plan->udp_sum + varying->port_be + varying->address_be;
+	__u64 trailer = 0;
+	__u16 folded;
 
-	sum += load_sum_at(&varying->cid, sizeof(varying->cid), plan->cid_offset);
-	sum += load_sum_at(&varying->sequence_be, sizeof(varying->sequence_be),
-			   plan->sequence_offset);
-	sum += load_sum_at(&varying->address_be, sizeof(varying->address_be), 0);
-	sum += varying->port_be;
-	return checksum_udp_nonzero((__u16)~checksum_fold(sum));
+	for (int i = 0; i < LOAD_HEAD_WORD_COUNT; i++) {
+		sum += load_sum(varying->words_be[i]);
+		trailer += load_sum(varying->trailer_be[i]);
+	}
+	folded = checksum_fold_wide(trailer);
+	sum += plan->trailer_offset & 1 ? __builtin_bswap16(folded) : folded;
+	return checksum_udp_nonzero((__u16)~checksum_fold_wide(sum));
 }
 
 /* Returns the UDP payload, or NULL if the frame is too short for the headers. */
@@ -93,32 +120,42 @@ PARSE_INLINE void *load_write_head6(const volatile struct load_plan *plan, struc
 	return cur->pos;
 }
 
+/* A copy to any boundary. To BPF's compiler that would be single bytes, and its verifier
+ * has nothing against whole words. */
+PARSE_INLINE void load_store(void *to, __u64 word)
+{
+#ifdef __bpf__
+	*(__u64 *)to = word;
+#else
+	__builtin_memcpy(to, &word, sizeof(word));
+#endif
+}
+
+/* The words first: of a short payload they reach into the trailer. */
 PARSE_INLINE int load_write_payload(const volatile struct load_plan *plan, __u8 *payload,
 				    const void *end, const struct load_varying *varying)
 {
-	__u8 *cid = payload + plan->cid_offset;
-	__u8 *sequence = payload + plan->sequence_offset;
+	__u8 *trailer = payload + plan->trailer_offset;
 
-	if ((void *)(sequence + sizeof(varying->sequence_be)) > end)
+	if ((void *)(payload + sizeof(varying->words_be)) > end ||
+	    (void *)(trailer + sizeof(varying->trailer_be)) > end)
 		return 0;
-	__builtin_memcpy(sequence, &varying->sequence_be, sizeof(varying->sequence_be));
-	for (__u32 i = 0; i < sizeof(union load_cid) && i < plan->cid_len; i++) {
-		if ((void *)(cid + i + 1) > end)
-			return 0;
-		cid[i] = varying->cid.bytes[i];
-	}
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT; i++)
+		load_store(payload + 8 * i, varying->words_be[i]);
+	for (__u32 i = 0; i < LOAD_HEAD_WORD_COUNT; i++)
+		load_store(trailer + 8 * i, varying->trailer_be[i]);
 	return 1;
 }
 
-/* Frame `sequence` of the plan. 0 if there is no room for it, which has its reason in
- * another plan. */
+/* Frame `sequence` of the plan, made at now_ns. 0 if there is no room for it, which has its reason
+ * in another plan. */
 PARSE_INLINE int load_frame_write(const volatile struct load_plan *plan, struct cursor *cur,
-				  __u64 sequence)
+				  __u64 sequence, __u64 now_ns)
 {
 	struct load_varying varying;
 	void *payload;
 
-	load_vary(plan, sequence, &varying);
+	load_vary(plan, sequence, now_ns, &varying);
 	payload = plan->is_ipv6 ? load_write_head6(plan, cur, &varying)
 				: load_write_head4(plan, cur, &varying);
 	return payload && load_write_payload(plan, payload, cur->end, &varying);

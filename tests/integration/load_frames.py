@@ -12,8 +12,10 @@ import json
 import socket
 import struct
 import sys
+import time
 
 MASK = (1 << 64) - 1
+TRAILER = 32
 ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 PACKET_OUTGOING = 4
@@ -36,6 +38,18 @@ def connection_id(number, length):
         x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
         out += struct.pack("!Q", x ^ (x >> 31))
     return out[:length]
+
+
+def payload_hash(data, sequence):
+    """Each word of eight bytes, mixed with its place, and the sequence at a place of its own."""
+    total = len(data)
+    data += bytes(-len(data) % 8)
+    words = [*enumerate(struct.unpack(f"!{len(data) // 8}Q", data)), (0xFFFFFFFF, sequence)]
+    for place, word in words:
+        x = word ^ (place * 0x9E3779B97F4A7C15 & MASK)
+        x = ((x ^ (x >> 32)) * 0xBF58476D1CE4E5B9) & MASK
+        total += x ^ (x >> 32)
+    return total & MASK
 
 
 class Refused(Exception):
@@ -109,9 +123,14 @@ def check_frame(want, sequence, frame):
         raise Refused("no UDP checksum")
     equal("UDP checksum", 0xFFFF, internet_sum(pseudo + udp))
     header = check_header(want, sequence % want["cids"], payload)
-    filler = bytes(i & 0xFF for i in range(header, want["size"] - 16))
-    equal("filler", filler, payload[header:-16])
-    equal("trailer", struct.pack("!4sIQ", b"RWLD", want["stream"], sequence), payload[-16:])
+    filler = bytes(i & 0xFF for i in range(header, want["size"] - TRAILER))
+    equal("filler", filler, payload[header:-TRAILER])
+    trailer = struct.pack("!Q4sIQ", payload_hash(payload[:-TRAILER], sequence), b"RWLD",
+                          want["stream"], sequence)
+    equal("trailer", trailer, payload[8 - TRAILER:])
+    sent, = struct.unpack_from("!Q", payload, len(payload) - TRAILER)
+    if not 0 <= time.monotonic_ns() - sent < 60 * 10**9:
+        raise Refused(f"sent at {sent}, now {time.monotonic_ns()}")
 
 
 def read(interface, want):
@@ -132,8 +151,10 @@ def read(interface, want):
 
 
 def udp_datagram(what, sequence, src, dst):
-    trailer = struct.pack("!4sIQ", what.get("magic", "RWLD").encode(), what["stream"], sequence)
-    payload = bytes(what.get("filler", 7)) + trailer
+    filler = bytes(what.get("filler", 7))
+    trailer = struct.pack("!QQ4sIQ", 0, payload_hash(filler, sequence),
+                          what.get("magic", "RWLD").encode(), what["stream"], sequence)
+    payload = filler + trailer
     header = struct.pack("!3H", 5000, what["port"], 8 + len(payload))
     pseudo = src + dst + struct.pack("!HH", 17, 8 + len(payload))
     checksum = ~internet_sum(pseudo + header + b"\0\0" + payload) & 0xFFFF or 0xFFFF

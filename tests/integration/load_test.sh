@@ -228,10 +228,10 @@ verdict_case() {
 		{"stream": 6, "sequences": [20000, 1, 20000, 19999]},
 		{"stream": 6, "sequences": [3616, 3615]},
 		{"stream": 7, "sequences": [0], "filler": 0}, {"stream": 7, "sequences": [1], "filler": 1},
-		{"stream": 7, "sequences": [2], "filler": 103}, {"stream": 7, "sequences": [3], "filler": 104},
-		{"stream": 7, "sequences": [4], "filler": 105}, {"stream": 7, "sequences": [5], "filler": 231},
-		{"stream": 7, "sequences": [6], "filler": 232}, {"stream": 7, "sequences": [7], "filler": 233},
-		{"stream": 7, "sequences": [8], "filler": 1435}, {"stream": 7, "sequences": [9], "filler": 1436}'
+		{"stream": 7, "sequences": [2], "filler": 87}, {"stream": 7, "sequences": [3], "filler": 88},
+		{"stream": 7, "sequences": [4], "filler": 89}, {"stream": 7, "sequences": [5], "filler": 215},
+		{"stream": 7, "sequences": [6], "filler": 216}, {"stream": 7, "sequences": [7], "filler": 217},
+		{"stream": 7, "sequences": [8], "filler": 1419}, {"stream": 7, "sequences": [9], "filler": 1420}'
 	sink_end
 	sink_is "$what" received=26 bad_checksum=2 bad_ip_checksum=0 too_late=2
 	check_equal "$what: number, new, highest, lost, reordered, duplicates, too late" \
@@ -316,7 +316,7 @@ refused() {
 refusal_cases() {
 	local to=--to=10.9.0.2:443
 
-	refused 2 "send or sink?" "$load"
+	refused 2 "send, sink or search?" "$load"
 	refused 2 "no such command: fly" "$load" fly
 	refused 2 "unrecognized option '--fast'" "$load" send --fast
 	refused 2 "--interface is missing" "$load" send $to
@@ -333,8 +333,8 @@ refusal_cases() {
 	refused 1 "d0 is down" run_in source "$load" send --interface=d0 $to
 	refused 1 "different families" run_in source "$load" send --interface=a0 $to --from=fd09:0::1
 	refused 1 "more than the MTU" run_in source "$load" send --interface=a0 $to --size=1473
-	refused 1 "--size must be at least 37" run_in source "$load" send --interface=a0 $to \
-		--kind=quic-short --cid-len=20 --size=36
+	refused 1 "--size must be at least 53" run_in source "$load" send --interface=a0 $to \
+		--kind=quic-short --cid-len=20 --size=52
 	refused 1 "does not answer" run_in source "$load" send --interface=a0 --to=10.9.0.99:443
 	refused 1 "leaves by a0, not a1" run_in source "$load" send --interface=a1 $to
 	refused 1 "no interface nowhere" run_in sink "$load" sink --interface=nowhere
@@ -342,7 +342,7 @@ refusal_cases() {
 	refused 1 "b0 has an XDP program already" run_in sink "$load" sink --interface=b0
 	sink_end
 	check_equal "--version" "ringway" "$("$load" --version | cut -d' ' -f1)"
-	check_equal "--help" "Usage: ringway-load send|sink" "$("$load" --help | head -1 | cut -d' ' -f1-3)"
+	check_equal "--help" "Usage: ringway-load send|sink|search" "$("$load" --help | head -1 | cut -d' ' -f1-3)"
 	check_equal "send --help" "Usage: ringway-load send" "$("$load" send --help | head -1 | cut -d' ' -f1-3)"
 	echo "refusals: as they should be"
 }
@@ -382,7 +382,7 @@ run_in router ethtool -K r1 gro on
 
 refusal_cases
 for to in 10.9.0.2 '[fd09::2]'; do
-	exact_case udp "$to" 16
+	exact_case udp "$to" 32
 	exact_case quic-short "$to" 101
 	exact_case quic-initial "$to" 1200
 done

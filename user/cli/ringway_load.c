@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "load/summary.h"
 #include "ringway/limits.h"
@@ -27,7 +28,20 @@ static struct {
 	bool is_echo, is_handshake, is_json;
 	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
 	uint64_t stream, cpu, queues, first_queue, port, connections;
-} arguments = { .rate = 10000, .flows = 1, .ports = LOAD_PORTS_MAX, .step = 1, .cid_len = 8 };
+	uint64_t interval_ms;
+	bool is_progress;
+	const char *sink_ifname, *sink_netns;
+	uint64_t minimum, maximum, resolution, confirmations;
+	uint32_t tolerated_ppm;
+} arguments = { .interval_ms = 1000,
+		.minimum = 1000,
+		.maximum = 1000000,
+		.confirmations = 1,
+		.rate = 10000,
+		.flows = 1,
+		.ports = LOAD_PORTS_MAX,
+		.step = 1,
+		.cid_len = 8 };
 
 static const char *const kind_names[] = {
 #define X(constant, name, size, meaning) [LOAD_##constant] = name,
@@ -65,6 +79,30 @@ static bool kind_parse(const char *text, void *ret_parsed)
 			return true;
 		}
 	return false;
+}
+
+/* A percentage of at most 100, in parts per million: "0.0001" is 1. */
+static bool percent_parse(const char *text, void *ret_parsed)
+{
+	uint32_t ppm = 0, unit = 1000000;
+	bool is_fraction = false;
+
+	for (const char *pos = text; *pos; pos++) {
+		if (*pos == '.' && !is_fraction && pos > text && pos[1]) {
+			is_fraction = true;
+			unit = 10000;
+			continue;
+		}
+		if (*pos < '0' || *pos > '9' || unit == 1 || ppm > 100000000)
+			return false;
+		unit /= is_fraction ? 10 : 1;
+		ppm = is_fraction ? ppm + (uint32_t)(*pos - '0') * unit
+				  : ppm * 10 + (uint32_t)(*pos - '0') * 10000;
+	}
+	if (!*text || ppm > 1000000)
+		return false;
+	*(uint32_t *)ret_parsed = ppm;
+	return true;
 }
 
 static const struct option_entry send_entries[] = {
@@ -126,17 +164,50 @@ static const struct option_entry sink_entries[] = {
 	  FROM_TO(1, UINT32_MAX) },
 	{ 0, "seconds", "S", "end after S seconds", .number = &arguments.seconds,
 	  FROM_TO(1, 86400) },
+	{ 0, "interval", "MS",
+	  "what a row of the result and of the progress covers (default: 1000)",
+	  .number = &arguments.interval_ms, FROM_TO(10, 3600000) },
+	{ 0, "progress", NULL, "say on stderr what each interval brought (default: on a terminal)",
+	  .flag = &arguments.is_progress },
+	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
+};
+
+static const struct option_entry search_own_entries[] = {
+	{ 0, "sink-interface", "IF", "count on IF", .value = &arguments.sink_ifname },
+	{ 0, "sink-netns", "NETNS", "which is in this network namespace: a name or a path",
+	  .value = &arguments.sink_netns },
+	{ 0, "minimum", "PPS", "frames a second, at least (default: 1000)",
+	  .number = &arguments.minimum, FROM_TO(1, 100000000) },
+	{ 0, "maximum", "PPS", "frames a second, at most (default: 1000000)",
+	  .number = &arguments.maximum, FROM_TO(1, 100000000) },
+	{ 0, "resolution", "PPS", "how exact the result is to be (default: 1 % of the maximum)",
+	  .number = &arguments.resolution, FROM_TO(1, 100000000) },
+	{ 0, "loss", "PERCENT", "that a trial may have (default: 0)", .parse = percent_parse,
+	  .parsed = &arguments.tolerated_ppm },
+	{ 0, "confirm", "N", "how often the winner must pass again (default: 1)",
+	  .number = &arguments.confirmations, FROM_TO(0, 10) },
+	{ 0, "seconds", "S", "length of a trial (default: 10)", .number = &arguments.seconds,
+	  FROM_TO(1, 3600) },
+	{ 0, "progress", NULL, "say on stderr how each trial ended (default: on a terminal)",
+	  .flag = &arguments.is_progress },
 	{ 0, "json", NULL, "print the result as JSON", .flag = &arguments.is_json },
 };
 
 static const struct options options = {
-	.usage = "ringway-load send|sink [OPTION]...",
+	.usage = "ringway-load send|sink|search [OPTION]...",
 	.summary = "Send numbered UDP or QUIC datagrams, count and check what arrives of them.",
-	.footer = "`ringway-load send --help` and `ringway-load sink --help` list their options.\n"
-		  "Exit status: 0 success, 1 failure, 2 bad usage.",
+	.footer =
+		"`ringway-load send --help` and so on list the options.\n\n"
+		"A million datagrams, then what came of them:\n"
+		"  ringway-load sink --interface=eth1 --seconds=30 &\n"
+		"  ringway-load send --interface=eth2 --to=192.0.2.1:443 --rate=100000\n"
+		"The rate up to which nothing is lost:\n"
+		"  ringway-load search --interface=eth2 --to=192.0.2.1:443 --sink-interface=eth1\n\n"
+		"Exit status: 0 success, 1 failure, 2 bad usage.",
 };
 
-static int send_run(char *error, size_t error_size)
+/* What the load options say. */
+static int source_config_make(struct load_source_config *ret_config, char *error, size_t error_size)
 {
 	static const uint8_t no_address[16];
 	bool has_from = memcmp(arguments.from.addr, no_address, sizeof(no_address)) != 0;
@@ -164,14 +235,23 @@ static int send_run(char *error, size_t error_size)
 		.queues = (uint32_t)arguments.queues,
 		.first_queue = (uint32_t)arguments.first_queue,
 	};
-	struct load_source_result result;
-	int err;
 
 	if (!config.shape.stream &&
 	    getrandom(&config.shape.stream, sizeof(config.shape.stream), 0) < 0)
 		return fail(-1, error, error_size,
 			    "no random number for the stream: give --stream");
-	err = load_source_run(&config, &result, error, error_size);
+	*ret_config = config;
+	return 0;
+}
+
+static int send_run(char *error, size_t error_size)
+{
+	struct load_source_config config;
+	struct load_source_result result;
+	int err = source_config_make(&config, error, error_size);
+
+	if (!err)
+		err = load_source_run(&config, &result, error, error_size);
 	if (err)
 		return err;
 	if (load_summary_source(&result, config.shape.stream, arguments.is_json))
@@ -191,6 +271,8 @@ static int sink_run(char *error, size_t error_size)
 		.output = arguments.output,
 		.echo = arguments.is_echo,
 		.handshake = arguments.is_handshake,
+		.interval_ms = (uint32_t)arguments.interval_ms,
+		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
 	};
 	struct load_sink_result result;
 	int err = load_sink_run(&config, &result, error, error_size);
@@ -203,7 +285,53 @@ static int sink_run(char *error, size_t error_size)
 	return err;
 }
 
-/* The two things it does. */
+static int search_run(char *error, size_t error_size)
+{
+	struct load_search_config config = {
+		.sink_ifname = arguments.sink_ifname,
+		.sink_netns = arguments.sink_netns,
+		.minimum = arguments.minimum,
+		.maximum = arguments.maximum,
+		.resolution = arguments.resolution ? arguments.resolution
+						   : (arguments.maximum + 99) / 100,
+		.confirmations = (uint32_t)arguments.confirmations,
+		.seconds = (uint32_t)(arguments.seconds ? arguments.seconds : 10),
+		.tolerated_ppm = arguments.tolerated_ppm,
+		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
+	};
+	struct load_search_result result;
+	int err = source_config_make(&config.source, error, error_size);
+
+	config.stream = config.source.shape.stream;
+	if (!err)
+		err = load_search_run(&config, &result, error, error_size);
+	if (err)
+		return err;
+	if (load_summary_search(&result, arguments.is_json))
+		err = fail(-1, error, error_size, "cannot write the result to stdout");
+	load_search_result_free(&result);
+	return err;
+}
+
+/* The load of a search is described as for send; how much of it, is the search's matter. */
+static size_t search_entries_build(struct option_entry *ret_entries)
+{
+	size_t count = COUNT_OF(search_own_entries);
+
+	memcpy(ret_entries, search_own_entries, sizeof(search_own_entries));
+	for (size_t i = 0; i < COUNT_OF(send_entries); i++) {
+		bool is_own = strcmp(send_entries[i].name, "rate") == 0 ||
+			      strcmp(send_entries[i].name, "count") == 0;
+
+		for (size_t j = 0; j < COUNT_OF(search_own_entries); j++)
+			is_own |= strcmp(send_entries[i].name, search_own_entries[j].name) == 0;
+		if (!is_own)
+			ret_entries[count++] = send_entries[i];
+	}
+	return count;
+}
+
+/* What it does. */
 static const struct command {
 	const char *name;
 	struct options options;
@@ -220,8 +348,19 @@ static const struct command {
 	    .summary = "Count and check what arrives, until the first of --count, --seconds, "
 		       "SIGINT, SIGTERM.",
 	    .entries = sink_entries,
-	    .count = COUNT_OF(sink_entries) },
+	    .count = COUNT_OF(sink_entries),
+	    .footer = "For 30 s, with the loss of every tenth of a second:\n"
+		      "  ringway-load sink --interface=eth1 --seconds=30 --interval=100 --json" },
 	  sink_run },
+	{ "search",
+	  { .usage = "ringway-load search --interface=IF --to=ADDR:PORT --sink-interface=IF "
+		     "[OPTION]...",
+	    .summary = "Find the highest rate at which all that is sent arrives.",
+	    .footer =
+		    "To within 1000 a second, up to half a million; eth1 is in namespace \"far\":\n"
+		    "  ringway-load search --interface=eth2 --to=192.0.2.1:443 --size=1200 \\\n"
+		    "    --sink-interface=eth1 --sink-netns=far --maximum=500000 --resolution=1000" },
+	  search_run },
 };
 
 static const struct command *command_find(const char *name)
@@ -235,16 +374,27 @@ static const struct command *command_find(const char *name)
 /* -1, or the exit status to end with. argv[0] is the program, the command is gone. */
 static int command_parse(const struct command *command, int argc, char **argv)
 {
-	int operands, status = options_parse(&command->options, argc, argv, &operands);
+	struct option_entry entries[COUNT_OF(search_own_entries) + COUNT_OF(send_entries)];
+	struct options table = command->options;
+	int operands, status;
 
+	if (!table.entries) {
+		table.count = search_entries_build(entries);
+		table.entries = entries;
+	}
+	status = options_parse(&table, argc, argv, &operands);
 	if (status >= 0)
 		return status;
 	if (operands < argc)
 		return options_misuse(argv, "too many arguments: %s", argv[operands]);
 	if (!arguments.ifname || !*arguments.ifname)
 		return options_misuse(argv, "--interface is missing");
-	if (command->run == send_run && !arguments.to.port)
+	if (command->run != sink_run && !arguments.to.port)
 		return options_misuse(argv, "--to=ADDR:PORT is missing");
+	if (command->run == search_run && (!arguments.sink_ifname || !*arguments.sink_ifname))
+		return options_misuse(argv, "--sink-interface is missing");
+	if (command->run == search_run && arguments.minimum > arguments.maximum)
+		return options_misuse(argv, "--minimum is more than --maximum");
 	if (!arguments.connections != !arguments.output)
 		return options_misuse(argv, "--connections and --output go together");
 	return -1;
@@ -260,7 +410,7 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	if (argc < 2)
-		return options_misuse(argv, "what to do: send or sink?");
+		return options_misuse(argv, "what to do: send, sink or search?");
 	command = command_find(argv[1]);
 	if (!command)
 		return options_misuse(argv, "no such command: %s", argv[1]);

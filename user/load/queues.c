@@ -69,14 +69,15 @@ static void queue_advance(struct io *io)
 	io_af_xdp.release(io, packets, count);
 }
 
-static void frame_fill(const struct run *run, uint64_t sequence, struct packet *packet)
+static void frame_fill(const struct run *run, uint64_t sequence, uint64_t now,
+		       struct packet *packet)
 {
 	struct cursor cur = { packet->data, packet->data + run->template->frame_len };
 
 	memcpy(packet->data, run->template->frame, run->template->frame_len);
 	packet->len = run->template->frame_len;
 	packet->tx_port = 0;
-	(void)load_frame_write(&run->template->plan, &cur, sequence); /* it has the length */
+	(void)load_frame_write(&run->template->plan, &cur, sequence, now); /* it has the length */
 }
 
 /* Frames first..first + count - 1 from one queue; how many left before the end. */
@@ -87,9 +88,10 @@ static uint64_t burst_send(const struct run *run, struct io *io, uint64_t first,
 	while (done < count && !is_over(run)) {
 		struct packet packets[LOAD_BURST_FRAMES];
 		size_t taken = io_af_xdp.take(io, packets, count - done), sent;
+		uint64_t now = clock_ns();
 
 		for (size_t i = 0; i < taken; i++)
-			frame_fill(run, first + done + i, &packets[i]);
+			frame_fill(run, first + done + i, now, &packets[i]);
 		sent = io_af_xdp.tx(io, packets, taken);
 		io_af_xdp.release(io, packets + sent, taken - sent);
 		done += sent;

@@ -1,185 +1,64 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "load/sink.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <linux/if_link.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "ringway/abi.h"
+#include "load/history.h"
+#include "load/sink_xdp.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/number.h"
 
-#include "load_sink.skel.h"
+#define NS_PER_SECOND	 1000000000ull
+#define NS_PER_MS	 1000000ull
+#define POLL_INTERVAL_NS (10 * NS_PER_MS)
 
-#define POLL_INTERVAL_NS (10 * 1000 * 1000)
+struct run {
+	const struct load_sink_config *config;
+	struct load_sink_xdp *xdp;
+	struct load_history history;
+	struct load_sink_result result;
+	sigset_t signals;
+	uint64_t start_ns;
+};
 
-/* Native, or generic where the driver has none. The link's descriptor, or a negative
- * errno: the kernel detaches when it is closed. */
-static int link_create(int program_fd, uint32_t ifindex, const char **ret_mode)
+void load_sink_totals(const struct load_sink_result *result, struct load_sink_totals *ret_totals)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, native, .flags = XDP_FLAGS_DRV_MODE);
-	LIBBPF_OPTS(bpf_link_create_opts, generic, .flags = XDP_FLAGS_SKB_MODE);
-	int link_fd = bpf_link_create(program_fd, (int)ifindex, BPF_XDP, &native);
+	const uint64_t *counters = result->counters;
+	struct load_sink_totals totals = {
+		.received = counters[LOAD_SINK_RECEIVED],
+		.bytes = counters[LOAD_SINK_BYTES],
+		.bad = counters[LOAD_SINK_BAD_CHECKSUM] + counters[LOAD_SINK_BAD_IP_CHECKSUM] +
+		       counters[LOAD_SINK_BAD_HASH],
+	};
 
-	*ret_mode = "native";
-	if (link_fd >= 0 || link_fd == -EBUSY || link_fd == -EEXIST)
-		return link_fd;
-	*ret_mode = "generic";
-	return bpf_link_create(program_fd, (int)ifindex, BPF_XDP, &generic);
-}
-
-static int attach(const struct load_sink *bpf, const struct load_sink_config *config, char *error,
-		  size_t error_size)
-{
-	uint32_t ifindex = if_nametoindex(config->ifname);
-	const char *mode;
-	int link_fd;
-
-	if (!ifindex)
-		return fail(-ENODEV, error, error_size, "no interface %s: `ip link` lists them",
-			    config->ifname);
-	link_fd = link_create(bpf_program__fd(bpf->progs.count), ifindex, &mode);
-	if (link_fd == -EBUSY || link_fd == -EEXIST)
-		return fail(link_fd, error, error_size,
-			    "%s has an XDP program already: `bpftool net show dev %s` says which; "
-			    "remove it, or count elsewhere",
-			    config->ifname, config->ifname);
-	if (link_fd < 0)
-		return fail(link_fd, error, error_size, "attaching to %s: %s", config->ifname,
-			    strerror(-link_fd));
-	log_info("counting on %s (%s XDP)", config->ifname, mode);
-	return link_fd;
-}
-
-static int bpf_load(const struct load_sink_config *config, struct load_sink **ret_bpf, char *error,
-		    size_t error_size)
-{
-	struct load_sink *bpf = load_sink__open();
-	int err = bpf ? 0 : -errno;
-
-	if (bpf) {
-		bpf->rodata->plan.port_be = wire_be16(config->port);
-		bpf->rodata->plan.echo = config->echo;
-		bpf->rodata->plan.handshake = config->handshake;
-		bpf->rodata->plan.connections = config->connections;
-		bpf->rodata->plan.stream = config->stream;
-		err = load_sink__load(bpf);
+	for (size_t i = 0; i < result->stream_count; i++) {
+		totals.expected += result->streams[i].highest + 1;
+		totals.lost += result->streams[i].lost;
+		totals.reordered += result->streams[i].reordered;
+		totals.duplicates += result->streams[i].duplicates;
+		totals.too_late += result->streams[i].too_late;
 	}
-	if (err) {
-		load_sink__destroy(bpf);
-		return fail(err, error, error_size, "loading the BPF program: %s%s", strerror(-err),
-			    err == -EPERM ? " (run as root: it takes CAP_BPF and CAP_NET_ADMIN)"
-					  : "");
-	}
-	*ret_bpf = bpf;
-	return 0;
+	*ret_totals = totals;
 }
 
-static int counters_read(const struct load_sink *bpf, uint64_t *ret_counters)
+void load_sink_stream_set(struct load_sink_stream *ret_stream, uint32_t number,
+			  const struct load_stream *stream)
 {
-	int cpu_count = libbpf_num_possible_cpus();
-	uint64_t *values;
-	int err = 0;
-
-	if (cpu_count < 0)
-		return cpu_count;
-	values = calloc((size_t)cpu_count, sizeof(*values));
-	if (!values)
-		return -ENOMEM;
-	memset(ret_counters, 0, LOAD_SINK_COUNTER_COUNT * sizeof(*ret_counters));
-	for (uint32_t i = 0; i < LOAD_SINK_COUNTER_COUNT && !err; i++) {
-		err = bpf_map_lookup_elem(bpf_map__fd(bpf->maps.counters), &i, values);
-		for (int cpu = 0; cpu < cpu_count; cpu++)
-			ret_counters[i] += values[cpu];
-	}
-	free(values);
-	return err;
-}
-
-static int destination_compare(const void *left_arg, const void *right_arg)
-{
-	const struct endpoint *left = &((const struct load_sink_destination *)left_arg)->endpoint;
-	const struct endpoint *right = &((const struct load_sink_destination *)right_arg)->endpoint;
-	int order = memcmp(left->addr, right->addr, sizeof(left->addr));
-
-	return order ? order : (int)left->port - (int)right->port;
-}
-
-static int destinations_read(const struct load_sink *bpf, struct load_sink_result *result)
-{
-	int map_fd = bpf_map__fd(bpf->maps.destinations);
-	struct match_key key, *previous = NULL;
-
-	result->destinations = calloc(LOAD_DESTINATION_COUNT_MAX, sizeof(*result->destinations));
-	if (!result->destinations)
-		return -ENOMEM;
-	while (result->destination_count < LOAD_DESTINATION_COUNT_MAX &&
-	       bpf_map_get_next_key(map_fd, previous, &key) == 0) {
-		struct load_sink_destination *destination =
-			&result->destinations[result->destination_count++];
-		int err = bpf_map_lookup_elem(map_fd, &key, &destination->tally);
-
-		if (err)
-			return err;
-		memcpy(destination->endpoint.addr, key.addr, sizeof(key.addr));
-		destination->endpoint.port = wire_be16(key.port_be);
-		previous = &key;
-	}
-	qsort(result->destinations, result->destination_count, sizeof(*result->destinations),
-	      destination_compare);
-	return 0;
-}
-
-static int stream_compare(const void *left, const void *right)
-{
-	uint32_t left_number = ((const struct load_sink_stream *)left)->number;
-	uint32_t right_number = ((const struct load_sink_stream *)right)->number;
-
-	return (left_number > right_number) - (left_number < right_number);
-}
-
-static int streams_read(const struct load_sink *bpf, struct load_sink_result *result)
-{
-	int map_fd = bpf_map__fd(bpf->maps.streams), err = 0;
-	struct load_stream *stream = malloc(sizeof(*stream));
-	uint32_t number, *previous = NULL;
-
-	if (!stream)
-		return -ENOMEM;
-	while (!err && result->stream_count < LOAD_STREAM_COUNT_MAX &&
-	       bpf_map_get_next_key(map_fd, previous, &number) == 0) {
-		err = bpf_map_lookup_elem(map_fd, &number, stream);
-		if (err)
-			break;
-		result->streams[result->stream_count++] = (struct load_sink_stream){
-			.number = number,
-			.new = stream->new,
-			.reordered = stream->reordered,
-			.duplicates = stream->duplicates,
-			.too_late = stream->too_late,
-			.highest = stream->highest,
-			.lost = stream->highest + 1 - stream->new,
-		};
-		previous = &number;
-	}
-	free(stream);
-	qsort(result->streams, result->stream_count, sizeof(*result->streams), stream_compare);
-	return err;
-}
-
-static bool is_count_reached(const struct load_sink *bpf, uint64_t count)
-{
-	uint64_t counters[LOAD_SINK_COUNTER_COUNT];
-
-	return count && counters_read(bpf, counters) == 0 && counters[LOAD_SINK_RECEIVED] >= count;
+	*ret_stream = (struct load_sink_stream){
+		.number = number,
+		.new = stream->new,
+		.reordered = stream->reordered,
+		.duplicates = stream->duplicates,
+		.too_late = stream->too_late,
+		.highest = stream->highest,
+		.lost = stream->highest + 1 - stream->new,
+	};
 }
 
 static void signals_block(sigset_t *ret_signals)
@@ -190,25 +69,74 @@ static void signals_block(sigset_t *ret_signals)
 	(void)sigprocmask(SIG_BLOCK, ret_signals, NULL);
 }
 
-static void wait_for_end(const struct load_sink *bpf, const struct load_sink_config *config,
-			 const sigset_t *signals)
+static void progress_say(const struct load_sink_row *row)
 {
-	const struct timespec interval = { .tv_nsec = POLL_INTERVAL_NS };
-	struct timespec start, now;
+	double expected = (double)row->received + (double)row->lost;
+	double seconds = row->to - row->from;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &start);
-	now = start;
-	while (!is_count_reached(bpf, config->count)) {
-		if (config->seconds && now.tv_sec - start.tv_sec - (now.tv_nsec < start.tv_nsec) >=
-					       (time_t)config->seconds)
-			return;
-		if (sigtimedwait(signals, NULL, &interval) > 0)
-			return;
-		(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	}
+	log_info("%.1f s: %.0f/s, %.1f Mbit/s of payload, lost %lld (%.3f %%), reordered %llu, "
+		 "duplicates %llu, bad %llu",
+		 row->to, (double)row->received / seconds, (double)row->bytes * 8 / seconds / 1e6,
+		 (long long)row->lost, expected > 0 ? 100 * (double)row->lost / expected : 0,
+		 (unsigned long long)row->reordered, (unsigned long long)row->duplicates,
+		 (unsigned long long)row->bad);
 }
 
-static int connections_write(const struct load_sink *bpf, const struct load_sink_config *config,
+static int row_add(struct run *run, uint64_t now_ns, bool is_last)
+{
+	const struct load_sink_row *row;
+	struct load_sink_totals totals;
+	int err = load_sink_xdp_tallies_read(run->xdp, &run->result);
+
+	if (err)
+		return err;
+	load_sink_totals(&run->result, &totals);
+	row = load_history_add(&run->history, &totals,
+			       (double)(now_ns - run->start_ns) / (double)NS_PER_SECOND, is_last);
+	if (row && run->config->is_progress)
+		progress_say(row);
+	return 0;
+}
+
+static int is_over(struct run *run, uint64_t now_ns, bool *ret_is_over)
+{
+	const struct load_sink_config *config = run->config;
+	int err = 0;
+
+	*ret_is_over = config->seconds && now_ns - run->start_ns >= config->seconds * NS_PER_SECOND;
+	if (config->count) {
+		err = load_sink_xdp_counters_read(run->xdp, &run->result);
+		*ret_is_over |= run->result.counters[LOAD_SINK_RECEIVED] >= config->count;
+	}
+	return err;
+}
+
+static int count_until_end(struct run *run)
+{
+	const struct timespec interval = { .tv_nsec = POLL_INTERVAL_NS };
+	uint64_t row_ns = run->config->interval_ms * NS_PER_MS, due_ns;
+	bool is_last = false;
+	int err = 0;
+
+	run->start_ns = clock_ns();
+	due_ns = run->start_ns + row_ns;
+	while (!err && !is_last) {
+		uint64_t now_ns;
+
+		is_last = sigtimedwait(&run->signals, NULL, &interval) > 0;
+		now_ns = clock_ns();
+		if (!is_last)
+			err = is_over(run, now_ns, &is_last);
+		if (!err && !is_last && now_ns >= due_ns) {
+			err = row_add(run, now_ns, false);
+			due_ns += (now_ns - due_ns) / row_ns * row_ns + row_ns;
+		}
+	}
+	load_sink_xdp_detach(run->xdp); /* before reading, so that the numbers stand still */
+	return err ? err : row_add(run, clock_ns(), true);
+}
+
+static int connections_write(const uint8_t *connections, const struct load_sink_config *config,
 			     char *error, size_t error_size)
 {
 	FILE *file = fopen(config->output, "we");
@@ -216,7 +144,7 @@ static int connections_write(const struct load_sink *bpf, const struct load_sink
 	int err = 0;
 
 	if (file)
-		written = fwrite(bpf->bss->connections, 1, config->connections, file);
+		written = fwrite(connections, 1, config->connections, file);
 	if (!file || written != config->connections)
 		err = -errno;
 	if (file && fclose(file) && !err)
@@ -227,51 +155,49 @@ static int connections_write(const struct load_sink *bpf, const struct load_sink
 	return 0;
 }
 
-static int result_read(const struct load_sink *bpf, struct load_sink_result *ret_result,
-		       char *error, size_t error_size)
+/* With the sink open. */
+static int run_open(struct run *run, char *error, size_t error_size)
 {
-	struct load_sink_result result = { .destinations = NULL };
-	int err = counters_read(bpf, result.counters);
+	int err = load_history_open(&run->history);
 
 	if (!err)
-		err = destinations_read(bpf, &result);
+		err = count_until_end(run);
 	if (!err)
-		err = streams_read(bpf, &result);
-	if (err) {
-		load_sink_result_free(&result);
+		err = load_sink_xdp_details_read(run->xdp, &run->result);
+	if (err)
 		return fail(err, error, error_size, "reading the counters: %s", strerror(-err));
-	}
-	*ret_result = result;
+	if (run->config->output)
+		return connections_write(load_sink_xdp_connections(run->xdp), run->config, error,
+					 error_size);
 	return 0;
 }
 
 int load_sink_run(const struct load_sink_config *config, struct load_sink_result *ret_result,
 		  char *error, size_t error_size)
 {
-	struct load_sink *bpf = NULL;
-	int err = bpf_load(config, &bpf, error, error_size);
-	sigset_t signals;
-	int link_fd;
+	struct run run = { .config = config };
+	int err;
 
+	signals_block(&run.signals); /* who reads that we count may end us at once */
+	err = load_sink_xdp_open(config, &run.xdp, error, error_size);
 	if (err)
 		return err;
-	signals_block(&signals); /* who reads that we count may end us at once */
-	link_fd = attach(bpf, config, error, error_size);
-	if (link_fd < 0) {
-		load_sink__destroy(bpf);
-		return link_fd;
+	err = run_open(&run, error, error_size);
+	load_sink_xdp_close(run.xdp);
+	run.result.rows = run.history.rows;
+	run.result.row_count = run.history.row_count;
+	if (err) {
+		load_sink_result_free(&run.result);
+		return err;
 	}
-	wait_for_end(bpf, config, &signals);
-	(void)close(link_fd); /* before reading, so that the numbers stand still */
-	err = config->output ? connections_write(bpf, config, error, error_size) : 0;
-	if (!err)
-		err = result_read(bpf, ret_result, error, error_size);
-	load_sink__destroy(bpf);
-	return err;
+	*ret_result = run.result;
+	return 0;
 }
 
 void load_sink_result_free(struct load_sink_result *result)
 {
-	if (result)
-		free(result->destinations);
+	if (!result)
+		return;
+	free(result->destinations);
+	free(result->rows);
 }

@@ -8,18 +8,22 @@
 #include <stdint.h>
 
 #include "ringway/load_abi.h"
+#include "ringway/load_histogram.h"
 #include "util/endpoint.h"
 
 struct load_sink_config {
 	const char *ifname;
-	uint16_t port;	      /* destination port; 0: every one */
-	uint32_t seconds;     /* 0: until a signal comes */
+	const char *netns;    /* the namespace it is in, a name or a path; NULL: ours */
+	const char *output;   /* file for connections: byte n is 1 if connection n was there */
 	uint64_t count;	      /* stop after so many datagrams; 0: never */
+	uint32_t seconds;     /* 0: until a signal comes */
+	uint32_t interval_ms; /* of the rows, at least 1 */
 	uint32_t connections; /* note which of so many there were; 0: none */
 	uint32_t stream;      /* of this stream; 0: of every one */
-	const char *output;   /* file for it: byte n is 1 if connection n was there */
+	uint16_t port;	      /* destination port; 0: every one */
 	bool echo;	      /* send datagrams back instead of dropping them */
 	bool handshake;	      /* answer Initials with a Handshake, drop all else */
+	bool is_progress;     /* say every interval on stderr what it brought */
 };
 
 struct load_sink_destination {
@@ -33,12 +37,34 @@ struct load_sink_stream {
 	uint64_t lost; /* of 0..highest: never seen, or too late to tell */
 };
 
+/* Over all streams. */
+struct load_sink_totals {
+	uint64_t received, bytes;
+	uint64_t expected; /* sequences of 0..highest */
+	uint64_t lost, reordered, duplicates, too_late;
+	uint64_t bad; /* wrong checksum or hash */
+};
+
+/* What an interval brought. */
+struct load_sink_row {
+	double from, to; /* seconds since counting began */
+	uint64_t received, bytes, reordered, duplicates, bad;
+	int64_t lost; /* more missing than before; less where late ones filled gaps */
+};
+
+/* An hour and more by the second; the last one holds all the rest. */
+#define LOAD_SINK_ROW_COUNT_MAX 4096
+
 struct load_sink_result {
 	uint64_t counters[LOAD_SINK_COUNTER_COUNT];
 	struct load_sink_destination *destinations; /* by address, then port */
 	size_t destination_count;
 	struct load_sink_stream streams[LOAD_STREAM_COUNT_MAX]; /* by number */
 	size_t stream_count;
+	struct load_sink_row *rows; /* that follow one another without a gap */
+	size_t row_count;
+	struct load_span span;
+	struct load_histogram latency; /* of good datagrams that say when they were made */
 };
 
 /* Attach, say so on stderr ("counting on ..."), count until the first of count,
@@ -49,5 +75,11 @@ int load_sink_run(const struct load_sink_config *config, struct load_sink_result
 		  char *error, size_t error_size);
 
 void load_sink_result_free(struct load_sink_result *result); /* accepts NULL and zeros */
+
+/* What a result says of a stream. */
+void load_sink_stream_set(struct load_sink_stream *ret_stream, uint32_t number,
+			  const struct load_stream *stream);
+
+void load_sink_totals(const struct load_sink_result *result, struct load_sink_totals *ret_totals);
 
 #endif

@@ -56,16 +56,12 @@ static uint32_t quic_handshake_write(uint8_t *payload, uint32_t cid_len, uint32_
 	return header_len;
 }
 
-/* Connection ID and sequence stay 0. Returns how long the datagram must be at least.
- * payload has room for every header with the longest Connection ID. */
+/* The Connection ID stays 0, and so does the trailer. Returns how long the datagram must
+ * be at least. payload has room for every header with the longest Connection ID. */
 static uint32_t payload_write(const struct load_shape *shape, uint32_t size, uint8_t *payload,
 			      struct load_plan *plan)
 {
-	uint32_t cid_offset = 0, header_len = 0;
-	const struct load_trailer trailer = {
-		.magic_be = wire_be32(LOAD_MAGIC),
-		.stream_be = wire_be32(shape->stream),
-	};
+	uint32_t cid_offset = 1, header_len = 0;
 
 	for (uint32_t i = 0; i < size; i++)
 		payload[i] = (uint8_t)i;
@@ -75,17 +71,34 @@ static uint32_t payload_write(const struct load_shape *shape, uint32_t size, uin
 		header_len = quic_initial_write(payload, shape->cid_len, size, &cid_offset);
 	if (shape->kind == LOAD_QUIC_HANDSHAKE)
 		header_len = quic_handshake_write(payload, shape->cid_len, size, &cid_offset);
-	memset(payload + cid_offset, 0, shape->cid_len);
-	if (size < header_len + sizeof(trailer))
-		return header_len + (uint32_t)sizeof(trailer);
+	if (size < header_len + sizeof(struct load_trailer))
+		return header_len + (uint32_t)sizeof(struct load_trailer);
 
-	memcpy(payload + size - sizeof(trailer), &trailer, sizeof(trailer));
+	memset(payload + cid_offset, 0, shape->cid_len);
+	memset(payload + size - sizeof(struct load_trailer), 0, sizeof(struct load_trailer));
 	plan->cid_len = (uint8_t)shape->cid_len;
 	plan->cid_mask = shape->kind == LOAD_QUIC_INITIAL ? LOAD_CID_MASK_CLIENT : 0;
 	plan->cid_offset = (uint16_t)cid_offset;
-	plan->sequence_offset = (uint16_t)(size - sizeof(trailer) +
-					   __builtin_offsetof(struct load_trailer, sequence_be));
+	plan->stream = shape->stream;
+	plan->trailer_offset = (uint16_t)(size - sizeof(struct load_trailer));
 	return size;
+}
+
+/* The first words go from the payload into the plan, the hash of what is left too. */
+static void payload_sum(uint8_t *payload, struct load_plan *plan)
+{
+	uint32_t len = plan->trailer_offset, words = (len + 7) / 8;
+	uint64_t words_be[LOAD_HEAD_WORD_COUNT];
+
+	plan->hash_words = (uint8_t)(words < LOAD_HEAD_WORD_COUNT ? words : LOAD_HEAD_WORD_COUNT);
+	plan->hash = load_hash(payload, len, 0) - load_hash_word(0, LOAD_HASH_SEQUENCE_PLACE);
+	memcpy(words_be, payload, sizeof(words_be));
+	for (uint32_t i = 0; i < LOAD_HEAD_WORD_COUNT; i++) {
+		plan->words[i] = load_be64(words_be[i]);
+		if (i < plan->hash_words)
+			plan->hash -= load_hash_word(plan->words[i], i);
+	}
+	memset(payload, 0, sizeof(words_be));
 }
 
 static void eth_write(struct wire_eth *eth, const struct load_path *path, uint16_t type)
@@ -221,8 +234,9 @@ int load_template_build(const struct load_shape *shape, const struct load_path *
 	if (size < size_min)
 		return fail(-EINVAL, error, error_size,
 			    "%u bytes of payload do not hold the header and the %zu bytes of "
-			    "sequence behind it: --size must be at least %u",
+			    "the trailer behind it: --size must be at least %u",
 			    size, sizeof(struct load_trailer), size_min);
+	payload_sum(template->frame + head_len, plan);
 	(void)head_write(shape, path, size, plan);
 	plan->udp_sum = checksum_fold(plan->udp_sum +
 				      (uint32_t)datagram_sum(template->frame + head_len, size));

@@ -10,7 +10,7 @@
 
 #include "util/number.h"
 
-#define ENTRIES_MAX 32
+#define ENTRIES_MAX 64
 
 /* What getopt_long() returns: entry i as FIRST_ENTRY + i, whatever its letter. */
 enum {

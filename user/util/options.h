@@ -27,7 +27,7 @@ struct options {
 	const char *usage; /* "ringwayd [OPTION]... -c FILE" */
 	const char *summary;
 	const struct option_entry *entries;
-	size_t count;	    /* at most 32 */
+	size_t count;	    /* at most 64 */
 	const char *footer; /* after the options; NULL: nothing */
 	bool operand_ends;  /* what follows the first operand is for another table */
 };

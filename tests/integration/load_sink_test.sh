@@ -1,0 +1,309 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# load_sink_test.sh - what ringway-load's sink says of latency, loss, order, repetition
+# and damage is what load_line.py did to the datagrams; what its search finds is what a
+# policer lets through.
+#
+#   source  a0 ---- m0  line, or router  m1 ---- c0  far
+set -euo pipefail
+
+cd "$(dirname "$0")/../.."
+load=$PWD/${BUILD:-build}/ringway-load
+line=$PWD/tests/integration/load_line.py
+name=loadsink$$
+dir=$(mktemp -d)
+failures=0
+running=
+
+cleanup() {
+	for process in $running; do
+		kill "$process" 2>/dev/null || true # most have ended
+	done
+	for host in source middle far; do
+		ip netns delete "$name-$host" 2>/dev/null || true
+	done
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+fail() {
+	echo "FAIL: $*" >&2
+	failures=$((failures + 1))
+}
+
+run_in() {
+	nsenter --net="/run/netns/$name-$1" "${@:2}"
+}
+
+# start_in HOST OUT ERR COMMAND...: in the background, as $started; not a shell's child,
+# so that a signal reaches it.
+start_in() {
+	rm -f "$2" "$3"
+	nsenter --net="/run/netns/$name-$1" "${@:4}" >"$2" 2>"$3" &
+	started=$!
+	running+=" $started"
+}
+
+wait_for() {
+	local what=$1
+
+	for _ in {1..400}; do
+		! "${@:2}" >/dev/null 2>&1 || return 0
+		sleep 0.05
+	done
+	fail "waited 20 s for $what"
+	return 1
+}
+
+# check WHAT FILE... EXPRESSION: Python over the JSON documents d[0], d[1], ..., where
+# near(a, b) is "equal, but for the histogram's error upwards".
+check() {
+	python3 - "$@" <<-'PYTHON' || failures=$((failures + 1))
+		import json, sys
+		what, *files, expression = sys.argv[1:]
+		d = [json.load(open(name)) for name in files]
+		def rank(values, share):
+		    return values[max(1, -(-len(values) * share // 1000)) - 1]
+		if not eval(f"({expression})"):
+		    shown = {k: v for e in d for k, v in e.items() if not isinstance(v, list)}
+		    sys.exit(f"FAIL: {what}: not {expression}\n{shown}")
+	PYTHON
+}
+
+# counter HOST IF NAME: over all queues.
+counter() {
+	run_in "$1" ethtool -S "$2" | awk -v name="_$3:\$" '$1 ~ name { sum += $2 } END { print sum + 0 }'
+}
+
+drops_are() {
+	[[ $(counter far c0 xdp_drops) == "$1" ]]
+}
+
+# through_line PLAN COUNT RATE [SINK_OPTION]...: $dir/sink.json and $dir/line.json
+through_line() {
+	local sink passer arrived
+
+	arrived=$(counter far c0 xdp_drops)
+	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --json "${@:4}"
+	sink=$started
+	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
+	start_in middle "$dir/line.json" "$dir/line.err" python3 "$line" m0 m1 "{\"count\": $2, $1}"
+	passer=$started
+	wait_for "the line" grep -q ready "$dir/line.err"
+	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:443 --from=10.9.1.1 \
+		--mac="$far_mac" --kind=quic-short --size=200 --flows=10 --count="$2" --rate="$3" \
+		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
+		fail "send: $(cat "$dir/send.err")"
+	wait "$passer" || fail "the line: $(cat "$dir/line.err")"
+	wait_for "what the line passed on" drops_are \
+		$((arrived + $(python3 -c 'import json, sys; print(json.load(sys.stdin)["received"])' <"$dir/line.json")))
+	kill -TERM "$sink"
+	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	check "the line had them all" "$dir/sent.json" "$dir/line.json" 'd[0]["sent"] == d[1]["taken"]'
+}
+
+# through_line PLAN...: and the sink says what the line says.
+line_case() {
+	local what=$1
+
+	through_line "${@:2}"
+	for key in received bad_hash new reordered duplicates highest lost; do
+		check "$what: $key" "$dir/sink.json" "$dir/line.json" \
+			"d[1]['$key'] == d[0].get('$key', d[0]['streams'][0].get('$key'))"
+	done
+	check "$what: nothing else" "$dir/sink.json" 'd[0]["bad_checksum"] == d[0]["bad_ip_checksum"] ==
+		d[0]["unstamped"] == d[0]["stamped_later"] == d[0]["untracked"] == d[0]["too_late"] == 0'
+	check "$what: expected" "$dir/sink.json" 'd[0]["expected"] == d[0]["streams"][0]["highest"] + 1
+		and abs(d[0]["loss_percent"] - 100 * d[0]["lost"] / d[0]["expected"]) < 1e-9'
+	check "$what: intervals make up the whole" "$dir/sink.json" \
+		'all(sum(r[k] for r in d[0]["intervals"]) == d[0][k]
+			for k in ("received", "bytes", "lost", "reordered", "duplicates")) and
+		all(a["to"] == b["from"] for a, b in zip(d[0]["intervals"], d[0]["intervals"][1:]))'
+	echo "$what: as the line did it: $(python3 -c 'import json, sys
+print({k: v for k, v in json.load(sys.stdin).items() if not isinstance(v, list)})' <"$dir/line.json")"
+}
+
+# Each datagram was under way for longer than the line knew before it handed it on, and,
+# but for what came upon the kernel in between, for less than it knew afterwards: that is
+# for the middle of them, as a softirq may be put off at any time.
+latency_case() {
+	local share
+
+	line_case "held for 1, 5 and 20 ms" '"hold_ms": [[90, 1], [9, 5], [1, 20]]' 2000 1000
+	check "latency: of how many" "$dir/sink.json" "$dir/line.json" \
+		'd[0]["latency_ns"]["count"] == len(d[1]["before_ns"]) == 2000'
+	for share in 500 900 990 999; do
+		check "latency: at least the line's at $share of 1000" "$dir/sink.json" "$dir/line.json" \
+			"d[0]['latency_ns'][{500: 'p50', 900: 'p90', 990: 'p99', 999: 'p99.9'}[$share]] >=
+			 rank(d[1]['before_ns'], $share) >=
+			 1e6 * {500: 1, 900: 1, 990: 5, 999: 20}[$share]"
+	done
+	check "latency: min, max" "$dir/sink.json" "$dir/line.json" \
+		'd[0]["latency_ns"]["min"] >= d[1]["before_ns"][0] and
+		 d[0]["latency_ns"]["max"] >= d[1]["before_ns"][-1]'
+	check "latency: at most the line's at 500 of 1000" "$dir/sink.json" "$dir/line.json" \
+		'd[0]["latency_ns"]["p50"] <= rank(d[1]["after_ns"], 500) * 65 / 64'
+	check "latency: mean" "$dir/sink.json" "$dir/line.json" \
+		'd[0]["latency_ns"]["mean"] >= sum(d[1]["before_ns"]) / 2000'
+	python3 - "$dir/sink.json" "$dir/line.json" <<-'PYTHON'
+		import json, sys
+		sink, line = (json.load(open(name)) for name in sys.argv[1:])
+		for key, share in ("p50", 500), ("p90", 900), ("p99", 990), ("p99.9", 999), ("max", 1000):
+		    least, most = (line[name][-(-2000 * share // 1000) - 1] for name in ("before_ns", "after_ns"))
+		    found = sink["latency_ns"][key]
+		    print(f"latency {key}: {found} ns, by the line {least} to {most}")
+	PYTHON
+}
+
+# A hole of half a second is in the rows of its time.
+hole_case() {
+	line_case "a hole" '"drop_range": [800, 1300]' 2000 1000 --interval=200
+	check "a hole: one row has it" "$dir/sink.json" \
+		'[r["lost"] for r in d[0]["intervals"] if r["lost"]] == [500]'
+	check "a hole: progress" "$dir/sink.json" 'len(d[0]["intervals"]) >= 10'
+}
+
+progress_case() {
+	through_line '"hold_ms": []' 1000 1000 --interval=100 --progress
+	grep -q '^[0-9.]* s: [0-9]*/s, .* lost 0 ' "$dir/sink.err" ||
+		fail "progress: $(cat "$dir/sink.err")"
+	check "progress: a line a row" "$dir/sink.json" \
+		"len(d[0]['intervals']) == $(grep -c '^[0-9.]* s: ' "$dir/sink.err")"
+	echo "progress: a line a row"
+}
+
+policer_count() {
+	run_in middle nft -j list counter inet filter policed | python3 -c 'import json, sys
+print([o["counter"]["packets"] for o in json.load(sys.stdin)["nftables"] if "counter" in o][0])'
+}
+
+# What the search missed is what the policer dropped, to the datagram. It lets 8000 a
+# second through and 300 more: what no trial above passes, and what all trials do below.
+search_case() {
+	local refused
+
+	run_in middle nft -f - <<-'NFT'
+		table inet filter {
+			counter policed { }
+			chain forward {
+				type filter hook forward priority 0;
+				udp dport 443 limit rate over 8000/second burst 300 packets counter name policed drop
+			}
+		}
+	NFT
+	refused=$(counter source a0 xmit_errors)
+	run_in source "$load" search --json --progress --interface=a0 --to=10.9.2.2:443 --seconds=1 \
+		--sink-interface=c0 --sink-netns="$name-far" --minimum=500 --maximum=40000 \
+		--resolution=500 --confirm=2 "$@" >"$dir/search.json" 2>"$dir/search.err" ||
+		fail "search: $(cat "$dir/search.err")"
+	refused=$(($(counter source a0 xmit_errors) - refused))
+	check "search: each loss is the policer's" "$dir/search.json" \
+		"sum(t['lost'] for t in d[0]['trials']) == $(policer_count) + $refused"
+	check "search: sums" "$dir/search.json" \
+		'all(t["lost"] == t["sent"] - t["received"] and t["bad"] == t["duplicates"] == 0
+			and t["latency_ns"]["count"] == t["received"] for t in d[0]["trials"])'
+	run_in middle nft delete table inet filter
+}
+
+search_cases() {
+	search_case
+	check "search: none that lost passed" "$dir/search.json" \
+		'all(t["passed"] == (t["lost"] == 0) for t in d[0]["trials"])'
+	check "search: the policer's rate is not exceeded" "$dir/search.json" \
+		'0 < d[0]["offered"] <= 8000 + 2 * 300 and d[0]["rate"] >= d[0]["offered"] * 0.99'
+	check "search: the winner is confirmed" "$dir/search.json" 'd[0]["confirmed"] and
+		sum(t["passed"] and t["rate"] == d[0]["rate"] for t in d[0]["trials"]) >= 3'
+	# With a source that keeps its rate, to the resolution.
+	check "search: nothing less than the policer's rate fails" "$dir/search.json" \
+		'all(t["passed"] for t in d[0]["trials"] if t["rate"] <= 7500) and
+		 (d[0]["limit"] in ("loss", "source")) and d[0]["rate"] >= 7500'
+	grep -q '^trial 1: 40000/s asked' "$dir/search.err" || fail "search: $(cat "$dir/search.err")"
+	echo "search: $(python3 -c 'import json, sys; d = json.load(sys.stdin)
+print({k: v for k, v in d.items() if k != "trials"}, len(d["trials"]), "trials")' <"$dir/search.json")"
+
+	search_case --loss=100 --confirm=0
+	check "search: all may be lost" "$dir/search.json" \
+		'd[0]["rate"] == 40000 and d[0]["limit"] in ("maximum", "source") and len(d[0]["trials"]) == 1'
+	echo "search: with a loss of 100 % the maximum passes"
+}
+
+# refused STATUS TEXT OPTION...
+refused() {
+	local status=0
+
+	run_in source "$load" "${@:3}" >"$dir/out" 2>"$dir/err" || status=$?
+	[[ $status == "$1" && ! -s $dir/out ]] || fail "${*:3}: exit status $status: $(cat "$dir/out")"
+	grep -qF -- "$2" "$dir/err" || fail "${*:3}: '$2' is not in: $(cat "$dir/err")"
+}
+
+refusal_cases() {
+	local search="search --interface=a0 --to=10.9.2.2:443"
+
+	# shellcheck disable=SC2086 # $search is several words
+	{
+		refused 2 "--sink-interface is missing" $search
+		refused 2 "--to=ADDR:PORT is missing" search --interface=a0 --sink-interface=c0
+		refused 2 "--minimum is more than --maximum" $search --sink-interface=c0 --minimum=9 --maximum=8
+		for percent in 100.1 101 . 1. .5 1.00001 1,5 -1 1e1 999999999999 ''; do
+			refused 2 "bad value of --loss: '$percent'" $search --sink-interface=c0 --loss="$percent"
+		done
+		refused 2 "unrecognized option '--rate=5'" $search --sink-interface=c0 --rate=5
+		refused 1 "no network namespace $name-nowhere" $search --sink-interface=c0 \
+			--sink-netns="$name-nowhere"
+		refused 1 "no interface c0" $search --sink-interface=c0
+		refused 1 "no interface c9" $search --sink-interface=c9 --sink-netns="/run/netns/$name-far"
+		refused 1 "no interface a9" search --interface=a9 --to=10.9.2.2:443 --sink-interface=c0 \
+			--sink-netns="$name-far"
+	}
+	echo "refusals: as they should be"
+}
+
+# An interrupted search ends at once, and its source with it.
+signal_case() {
+	start_in source "$dir/out" "$dir/err" "$load" search --interface=a0 --to=10.9.2.2:443 \
+		--sink-interface=c0 --sink-netns="$name-far" --seconds=60 --maximum=1000 --progress
+	wait_for "the search" grep -q '^counting on' "$dir/err"
+	wait_for "its source" pgrep -P "$started"
+	kill -INT "$started"
+	wait_for "the search's end" bash -c "! kill -0 $started"
+	if wait "$started"; then
+		fail "an interrupted search: status 0"
+	fi
+	grep -q interrupted "$dir/err" || fail "an interrupted search: $(cat "$dir/err")"
+	echo "an interrupted search: ends at once"
+}
+
+for host in source middle far; do
+	ip netns add "$name-$host"
+	ip -n "$name-$host" link set lo up
+done
+ip -n "$name-source" link add a0 type veth peer name m0 netns "$name-middle"
+ip -n "$name-middle" link add m1 type veth peer name c0 netns "$name-far"
+for place in source/a0/10.9.1.1 middle/m0/10.9.1.2 middle/m1/10.9.2.1 far/c0/10.9.2.2; do
+	IFS=/ read -r host interface address <<<"$place"
+	ip -n "$name-$host" address add "$address/24" dev "$interface"
+	ip -n "$name-$host" link set "$interface" up
+done
+far_mac=$(ip -n "$name-far" link show dev c0 | awk '/link.ether/ { print $2 }')
+run_in source ip route add 10.9.2.0/24 via 10.9.1.2
+run_in middle sysctl -qw net.ipv4.ip_forward=1
+# Waiting for a neighbour, the router would drop some of a burst.
+ip -n "$name-middle" neighbour add 10.9.2.2 lladdr "$far_mac" dev m1
+# What has no XDP program takes redirected frames only while it does GRO.
+run_in middle ethtool -K m0 gro on
+
+refusal_cases
+line_case "nothing" '"hold_ms": []' 2000 2000
+latency_case
+line_case "loss" '"drop": 7' 3000 3000
+line_case "repetition" '"duplicate": 11' 3000 3000
+line_case "disorder" '"swap": 5' 3000 3000
+line_case "damage" '"corrupt": 7' 3000 3000
+line_case "all of it" '"drop": 7, "duplicate": 11, "swap": 5, "corrupt": 13, "hold_ms": [[50, 1], [50, 3]]' \
+	3000 3000
+hole_case
+progress_case
+search_cases
+signal_case
+((failures == 0))
