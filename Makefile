@@ -22,7 +22,7 @@ CPPFLAGS := -D_GNU_SOURCE -DRINGWAY_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(
 CFLAGS   := -std=gnu11 -O2 -g -pthread $(WARNINGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	    -fno-sanitize-recover=all)
 LDFLAGS  := -pthread $(if $(SANITIZE),-fsanitize=$(SANITIZE))
-LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lcap-ng -lpcap -lcrypto
+LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lurcu-cds -luring -lcap-ng -lpcap -lcrypto
 PEER_LDLIBS := -lngtcp2_crypto_gnutls -lngtcp2 -lnghttp3 -lgnutls -ljansson -lcrypto
 
 # What there is: every folder's files are found, none is listed.

@@ -26,7 +26,7 @@ layer_project() {
 	xdp) echo 'ringway/.*' ;;
 	user/util) echo 'ringway/.*' ;;
 	user/core) echo 'ringway/.*' ;;
-	user/io) echo 'core/(packet|counter)\.h|(util|ringway)/.*' ;;
+	user/io) echo 'core/(packet|counter|hash)\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
 	user/dataplane) echo '(io|core|util|ringway)/.*' ;;
 	user/control) echo '(dataplane|io|core|util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
 	user/load) echo 'control/(host|next_hop)\.h|io/io\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;

@@ -9,7 +9,7 @@ packages=(
 	build-essential make clang llvm bpftool clang-format libclang-rt-dev scdoc
 	# libraries
 	libxdp-dev libbpf-dev libelf-dev zlib1g-dev libyaml-dev libmnl-dev liburcu-dev
-	libxxhash-dev libjansson-dev libcap-ng-dev libpcap-dev libssl-dev
+	libxxhash-dev liburing-dev libjansson-dev libcap-ng-dev libpcap-dev libssl-dev
 	# tests and the demo
 	libcmocka-dev ethtool iproute2 ngtcp2-server ngtcp2-client openssl procps python3
 	util-linux valgrind

@@ -31,6 +31,9 @@ service_ipv6=2001:db8::1
 service_port=443
 backend_port=4433
 
+topology_engine=af_xdp          # or socket, or auto: of topology_config,
+topology_sockets='calls: mmsg'  # and what those are told of sockets
+
 topology_prefix=rw$$
 topology_dir=        # temporary files of this run
 topology_backends=0  # how many there are
@@ -278,11 +281,7 @@ topology_config() {
 	local i
 
 	{
-		echo 'interfaces:'
-		echo '  - name: wan'
-		for ((i = 1; i <= topology_backends; i++)); do
-			echo "  - name: lan$i"
-		done
+		topology_config_engine
 		cat <<-END
 			hash_key: "000102030405060708090a0b0c0d0e0f"
 			control_socket: $topology_dir/ringway.sock
@@ -302,9 +301,26 @@ topology_config() {
 	} >"$1"
 }
 
+topology_config_engine() {
+	if [[ $topology_engine != af_xdp ]]; then
+		echo "engine: $topology_engine"
+		echo "socket: { $topology_sockets }"
+	fi
+	if [[ $topology_engine != socket ]]; then
+		echo 'interfaces:'
+		echo '  - name: wan'
+		seq -f '  - name: lan%g' 1 "$topology_backends"
+	fi
+}
+
 # start_ringwayd CONFIG [OPTION]...: returns when traffic flows. $ringwayd_pid.
 start_ringwayd() {
-	start forwarder "$topology_dir/ringwayd.log" "$BUILD/ringwayd" -c "$@"
+	start_ringwayd_by "$BUILD/ringwayd" -c "$@"
+}
+
+# The same by another COMMAND...
+start_ringwayd_by() {
+	start forwarder "$topology_dir/ringwayd.log" "$@"
 	ringwayd_pid=$started_pid
 	wait_for 15 'ringwayd to be ready' ringwayd_is_ready_or_gone || return 1
 	is_running "$ringwayd_pid" && return 0

@@ -13,11 +13,24 @@
 /* Service slots: 16 bits travel with a frame, this bounds the counters. */
 #define SERVICE_COUNT_MAX 1024
 
+/* Addresses that the socket engine listens on: one of each family a service. */
+#define SOCKET_ENDPOINT_COUNT_MAX (2 * SERVICE_COUNT_MAX)
+
+/* Flows of the socket engine, a file each: Linux gives a process 2^20 by default
+ * (fs.nr_open), and services' sockets need some. */
+#define SOCKET_FLOW_COUNT_MAX ((1 << 20) - (1 << 16))
+
+/* Addresses that the socket engine sends to backends from, some 28,000 ports each. */
+#define SOCKET_SOURCE_COUNT_MAX 256
+
 /* Backend slots over all services: 12 bits of an affinity entry. */
 #define BACKEND_COUNT_MAX 4096
 
 /* Highest weight of a backend: Maglev's build time grows with it. */
 #define BACKEND_WEIGHT_MAX 1000
+
+/* Bytes that may wait in a service's socket: seconds of the fastest it can serve. */
+#define SOCKET_RECEIVE_BUFFER_MAX (256 << 20)
 
 /* Frames handled between two ring operations: larger costs latency and L1. */
 #define BURST_MAX 64

@@ -4,9 +4,9 @@
 
   table.py DIR [--into=FILE] [COLUMN]...
 
-Prints it, or puts it into FILE between the two comments that name it there. Exit
-status 1, and a sentence for each, if a cell that must be 100 % is not, or if a
-cell's event missed a transfer.
+Prints it, or puts it into FILE between the two comments that name it there; columns of
+sockets have another pair. Exit status 1, and a sentence for each, if a cell that must
+be 100 % is not, or if a cell's event missed a transfer.
 """
 import argparse
 import json
@@ -23,6 +23,12 @@ COLUMNS = {
     "four_tuple": "Maglev over the 4-tuple alone",
     "connection_id": "Maglev over the Connection ID alone",
 }
+SOCKET_COLUMNS = {
+    f"socket_{calls}_{kind}": f"{COLUMNS[kind].split(',')[0]}, {calls}"
+    for calls in ("mmsg", "epoll", "io_uring")
+    for kind in ("nat", "quic_lb_nat")
+}
+TITLES = COLUMNS | SOCKET_COLUMNS
 ROWS = {
     "port": "NAT rebinding of the port",
     "address": "NAT rebinding of the address",
@@ -40,8 +46,10 @@ ROWS = {
 # Nobody between them can know: the new Connection ID was sent encrypted, and no
 # answer passes by; a restart forgets what was learned.
 CANNOT = {("l2", "migration"), ("l2", "moved_restart"), ("l2", "moved_restart_upload")}
+# The flows of a killed forwarder were its sockets: servers go on sending to ports that
+# are nobody's, and who downloads has nothing to say that would tell them otherwise.
+CANNOT |= {(c, r) for c in SOCKET_COLUMNS for r in ("restart", "moved_restart")}
 REFERENCES = {"four_tuple", "connection_id"}
-BEGIN, END = "<!-- survival table -->\n", "<!-- end of the survival table -->\n"
 
 
 def cells(directory, columns):
@@ -64,7 +72,7 @@ def share(cell):
 def markdown(found, columns):
     fewest = min(cell["transfers"] for cell in found.values())
     lines = [
-        "| what happens to running transfers | " + " | ".join(COLUMNS[c] for c in columns) + " |",
+        "| what happens to running transfers | " + " | ".join(TITLES[c] for c in columns) + " |",
         "| --- |" + " ---: |" * len(columns),
     ]
     for row, title in ROWS.items():
@@ -77,7 +85,7 @@ def markdown(found, columns):
 def problems(found, columns):
     for column in columns:
         for row in os.environ.get("ROWS", "").split() or ROWS:
-            where = f"{COLUMNS[column]}: {ROWS[row]}"
+            where = f"{TITLES[column]}: {ROWS[row]}"
             cell = found.get((column, row))
             if not cell or not cell["transfers"]:
                 yield f"{where}: nothing was measured"
@@ -89,13 +97,14 @@ def problems(found, columns):
                 yield f"{where}: {cell['survived']} of {cell['transfers']} survived, and all must"
 
 
-def put_into(path, table):
+def put_into(path, table, name):
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of the {name} -->\n"
     with open(path, encoding="utf-8") as file:
         text = file.read()
-    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
-    text, count = re.subn(pattern, lambda _: BEGIN + table + END, text, flags=re.DOTALL)
+    pattern = re.escape(begin) + ".*?" + re.escape(end)
+    text, count = re.subn(pattern, lambda _: begin + table + end, text, flags=re.DOTALL)
     if count != 1:
-        sys.exit(f"{path}: no place for the table: give it the lines {BEGIN}{END}")
+        sys.exit(f"{path}: no place for the table: give it the lines {begin}{end}")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
@@ -111,7 +120,8 @@ def main():
         sys.exit(f"{options.directory}: no results; `make survival` makes them")
     table = markdown(found, options.columns)
     if options.into:
-        put_into(options.into, table)
+        of_sockets = options.columns[0] in SOCKET_COLUMNS
+        put_into(options.into, table, "survival table" + " of sockets" * of_sockets)
     else:
         print(table, end="")
     bad = list(problems(found, options.columns))

@@ -130,6 +130,18 @@ static void assert_services_equal(const struct config_service *a, const struct c
 	}
 }
 
+static void assert_sockets_equal(const struct config_sockets *a, const struct config_sockets *b)
+{
+	assert_int_equal(a->calls, b->calls);
+	assert_int_equal(a->steering, b->steering);
+	assert_int_equal(a->is_decoupled, b->is_decoupled);
+	assert_int_equal(a->workers, b->workers);
+	assert_int_equal(a->receive_buffer, b->receive_buffer);
+	assert_int_equal(a->flows, b->flows);
+	assert_int_equal(a->source_count, b->source_count);
+	assert_memory_equal(a->sources, b->sources, sizeof(a->sources));
+}
+
 /* Equal in all but the lines. */
 static void assert_configs_equal(const struct config *a, const struct config *b)
 {
@@ -138,6 +150,9 @@ static void assert_configs_equal(const struct config *a, const struct config *b)
 		assert_string_equal(a->interfaces[i].name, b->interfaces[i].name);
 		assert_int_equal(a->interfaces[i].mode, b->interfaces[i].mode);
 	}
+	assert_int_equal(a->engine, b->engine);
+	assert_int_equal(a->has_sockets, b->has_sockets);
+	assert_sockets_equal(&a->sockets, &b->sockets);
 	assert_int_equal(a->queues, b->queues);
 	assert_int_equal(a->cpu_count, b->cpu_count);
 	assert_memory_equal(a->cpus, b->cpus, sizeof(a->cpus));
@@ -186,6 +201,14 @@ static void fills_defaults(void **state)
 	assert_string_equal(config->interfaces[0].name, "eth0");
 	assert_int_equal(config->interfaces[0].mode, IO_MODE_AUTO);
 	assert_int_equal(config->interfaces[0].line, 1);
+	assert_int_equal(config->engine, CONFIG_ENGINE_AF_XDP);
+	assert_int_equal(config->sockets.calls, SOCKET_MMSG);
+	assert_int_equal(config->sockets.steering, SOCKET_STEER_FOUR_TUPLE);
+	assert_false(config->sockets.is_decoupled);
+	assert_int_equal(config->sockets.workers, 1);
+	assert_int_equal(config->sockets.receive_buffer, 0);
+	assert_int_equal(config->sockets.flows, 0);
+	assert_int_equal(config->sockets.source_count, 0);
 	assert_int_equal(config->queues, 0);
 	assert_int_equal(config->cpu_count, 0);
 	assert_false(config->has_hash_key);
@@ -340,6 +363,45 @@ static void reads_every_key_of_quic(void **state)
 	config_free(config);
 }
 
+static void reads_every_key_of_sockets(void **state)
+{
+	static const char text[] = "engine: socket\n"
+				   "socket:\n"
+				   "  calls: io_uring\n"
+				   "  steering: connection-id\n"
+				   "  decoupled: yes\n"
+				   "  workers: 3\n"
+				   "  receive_buffer: 1048576\n"
+				   "  flows: 1000\n"
+				   "  source_addresses: [10.0.0.9, \"fd00::9\"]\n"
+				   "services:\n"
+				   "  - name: dns\n"
+				   "    addresses: [192.0.2.1]\n"
+				   "    port: 53\n"
+				   "    backends: [{ name: b1, addresses: [10.0.0.1] }]\n";
+	struct config *config = parse_good(text, strlen(text));
+	const struct config_sockets *sockets = &config->sockets;
+	uint8_t addr[16];
+
+	(void)state;
+	assert_int_equal(config->engine, CONFIG_ENGINE_SOCKET);
+	assert_int_equal(config->interface_count, 0);
+	assert_int_equal(config->limits.frames, 8192);
+	assert_int_equal(sockets->calls, SOCKET_IO_URING);
+	assert_int_equal(sockets->steering, SOCKET_STEER_CONNECTION_ID);
+	assert_true(sockets->is_decoupled);
+	assert_int_equal(sockets->workers, 3);
+	assert_int_equal(sockets->receive_buffer, 1048576);
+	assert_int_equal(sockets->flows, 1000);
+	assert_int_equal(sockets->source_count, 2);
+	assert_true(address_parse("10.0.0.9", addr));
+	assert_memory_equal(sockets->sources[0].addr, addr, sizeof(addr));
+	assert_true(address_parse("fd00::9", addr));
+	assert_memory_equal(sockets->sources[1].addr, addr, sizeof(addr));
+	assert_round_trip(config);
+	config_free(config);
+}
+
 /* every_key cannot have it: zero-copy is for all interfaces or none. */
 static void reads_zero_copy(void **state)
 {
@@ -426,8 +488,8 @@ static void refuses_with_line_and_reason(void **state)
 		const char *name, *text, *messages;
 	} cases[] = {
 		{ "terminal escapes are not repeated", WITH("\"\\e[2J\\u009b\": 1\n", "", ""),
-		  "f:2: unknown key \"?[2J??\": expected one of interfaces, queues, cpus, "
-		  "hash_key, control_socket, limits, services\n" },
+		  "f:2: unknown key \"?[2J??\": expected one of engine, socket, interfaces, queues, "
+		  "cpus, hash_key, control_socket, limits, services\n" },
 		{ "a line break in a value stays in its message",
 		  WITH("control_socket: \"/a\\nf:1: b\"\n", "", ""),
 		  "f:2: control_socket: \"/a?f:1: b\" has characters that cannot be printed: "
@@ -721,7 +783,15 @@ static void says_why_a_file_cannot_be_read(void **state)
 static void help_tells_all(void **state)
 {
 	static const char *const lines[] = {
-		"interfaces: a list of 1 to 8 mappings or names alone; required\n",
+		"engine: af_xdp, socket or auto; default af_xdp\n",
+		"  calls: epoll, mmsg or io_uring; default mmsg\n",
+		"  steering: four-tuple or connection-id; default four-tuple\n",
+		"  decoupled: no or yes; default no\n",
+		"  workers: a number from 1 to 64; default 1\n",
+		"  receive_buffer: a number from 4096 to 268435456 bytes; default the kernel's",
+		"  flows: a number from 1 to 983040; default 65536, or fewer if",
+		"  source_addresses: a list of 1 to 256, each a unicast address; default the kernel",
+		"interfaces: a list of 1 to 8 mappings or names alone; default none, which only ",
 		"  name: an interface's name of at most 15 characters; required\n",
 		"  mode: auto, zero-copy, copy or generic; default auto\n",
 		"queues: a number from 1 to 64; default all\n",
@@ -780,6 +850,7 @@ int main(void)
 		cmocka_unit_test(fills_defaults),
 		cmocka_unit_test(reads_every_key),
 		cmocka_unit_test(reads_every_key_of_quic),
+		cmocka_unit_test(reads_every_key_of_sockets),
 		cmocka_unit_test(reads_zero_copy),
 		cmocka_unit_test(sizes_frames),
 		cmocka_unit_test(reads_and_prints_durations),

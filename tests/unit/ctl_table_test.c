@@ -71,6 +71,21 @@ static void status(void **state)
 		       "int             12  virtio_net  9000      1       1    -  copy\n");
 }
 
+static void status_of_sockets(void **state)
+{
+	static const char answer[] =
+		"{'version':'0.1.0','engine':'socket','uptime_s':7,'generation':1,'pid':4711,'workers':2,"
+		"'interfaces':[],'socket':{'calls':'mmsg','steering':'four-tuple','decoupled':false,"
+		"'flows':12,'flows_max':65536},'services':2,'backends':3,'backends_resolved':3}";
+
+	(void)state;
+	assert_printed(
+		"status", answer, NULL, 0,
+		"ringway 0.1.0, engine socket, PID 4711, up for 00:00:07\n"
+		"generation: 1, workers: 2, services: 2, backends: 3 (resolved: 3)\n"
+		"sockets: calls mmsg, steering four-tuple, decoupled: no, flows: 12 of 65536\n");
+}
+
 #define TRAFFIC(datagrams, bytes) "{'datagrams':" #datagrams ",'bytes':" #bytes "}"
 
 #define WEB(out, back)                                                          \
@@ -303,6 +318,36 @@ static void stats(void **state)
 		"ext            1  kick_errors.busy      8       10  a wake-up to send while the driver was busy\n");
 }
 
+/* Nothing is said of XDP, and counters that are zero are not shown. */
+static void stats_of_sockets(void **state)
+{
+	static const char answer[] =
+		"{'workers':[],'xdp':{},'sockets':{'flows':2,'flows_opened':5,'ring_full':0,"
+		"'of_tomorrow':1,'dropped_service':3}}";
+	static const char want[] =
+		"Sockets towards backends, and what was lost in any\n"
+		"NAME             COUNT  MEANING\n"
+		"flows                2  clients at their backends now, an upstream socket each\n"
+		"flows_opened         5  upstream sockets opened\n"
+		"of_tomorrow          1\n"
+		"dropped_service      3  lost: no room in a service's socket, see "
+		"socket.receive_buffer\n"
+		"\n";
+	json_t *json = json_of(answer);
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(out);
+	assert_int_equal(ctl_table_print(out, "stats", json, NULL, 0), 0);
+	(void)fclose(out);
+	assert_non_null(strstr(text, want));
+	assert_null(strstr(text, "XDP"));
+	free(text);
+	json_decref(json);
+}
+
 /* Three digits that count, rounded before the prefix is chosen. */
 static void bits_get_a_prefix(void **state)
 {
@@ -380,6 +425,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status),
+		cmocka_unit_test(status_of_sockets),
+		cmocka_unit_test(stats_of_sockets),
 		cmocka_unit_test(services),
 		cmocka_unit_test(backends),
 		cmocka_unit_test(changes),

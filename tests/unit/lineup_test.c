@@ -176,7 +176,7 @@ static void weights_follow_drains_and_health(void **state)
 		named(lineup, "web/a")->is_drained = cases[i].a_drained;
 		named(lineup, "web/a")->is_down = cases[i].a_down;
 		named(lineup, "web/b")->is_down = cases[i].b_down;
-		assert_int_equal(table_spec_build(lineup, &link, &table), 0);
+		assert_int_equal(table_spec_build(lineup, &link, 1, &table), 0);
 		assert_int_equal(table_target(table, 0, FAMILY_IPV4)->accepts_new, cases[i].want_a);
 		assert_int_equal(table_target(table, 1, FAMILY_IPV4)->accepts_new, cases[i].want_b);
 		assert_int_equal(table->services[0].maglev[FAMILY_IPV4]->size > 0,
@@ -206,7 +206,7 @@ static void a_service_reaches_the_table(void **state)
 	struct table *table;
 
 	(void)state;
-	assert_int_equal(table_spec_build(lineup, &link, &table), 0);
+	assert_int_equal(table_spec_build(lineup, &link, 1, &table), 0);
 	dns = &table->services[0];
 	web = &table->services[1];
 	assert_false(dns->is_quic);

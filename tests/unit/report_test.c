@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/daemon.h"
+#include "control/engine.h"
 #include "util/clock.h"
 #include "util/number.h"
 
@@ -91,7 +91,17 @@ static void engine_stats(const struct io *io, struct io_stats *ret_stats)
 	*ret_stats = io->stats;
 }
 
-static const struct io_engine engine = { .name = "af_xdp", .stats = engine_stats };
+static const struct io_engine io_engine = { .name = "af_xdp", .stats = engine_stats };
+static const struct engine engine = { .io = &io_engine, .has_interfaces = true };
+
+/* Each counter another number. */
+void socket_group_stats(const struct socket_group *unused, struct socket_stats *ret_stats)
+{
+	(void)unused;
+	*ret_stats = (struct socket_stats){ .flows = 1, .dropped_service = 2, .dropped_flow = 3 };
+	for (uint64_t i = 0; i < SOCKET_COUNTER_COUNT; i++)
+		ret_stats->counts[i] = 10 + i;
+}
 
 static void endpoint_set(struct table_endpoint *endpoint, const char *ipv4, const char *ipv6,
 			 uint16_t port)
@@ -243,7 +253,9 @@ static int set_up(void **state)
 		.engine = &engine,
 		.links = { { .ifindex = 11, .driver = "ice", .mtu = 1500 },
 			   { .ifindex = 12, .driver = "veth", .mtu = 9000 } },
+		.port_count = 2,
 		.attach = &attach,
+		.hops = (struct next_hops *)&fixture, /* there are some, to the report */
 		.router = &router,
 		.ios = { &ios[0], &ios[1] },
 		.workers = { &workers[0], &workers[1] },
@@ -274,7 +286,7 @@ static void stats_has_every_counter_in_its_place(void **state)
 	json_t *stats = report_stats(*state);
 	const json_t *workers_json = json_object_get(stats, "workers");
 
-	assert_int_equal(json_object_size(stats), 4);
+	assert_int_equal(json_object_size(stats), 5);
 	assert_int_equal(json_array_size(workers_json), 2);
 	assert_json(
 		json_incref(json_array_get(workers_json, 0)),
@@ -383,6 +395,45 @@ static void stats_of_an_engine_without_xdp(void **state)
 	json_decref(stats);
 }
 
+/* One port that is no interface, whatever interfaces the file has for another engine; the
+ * kernel finds backends by itself. */
+static void engine_of_sockets(void **state)
+{
+	static const struct io_engine io_of_sockets = { .name = "socket", .stats = engine_stats };
+	static const struct engine of_sockets = { .io = &io_of_sockets };
+	struct daemon *daemon = *state;
+	json_t *stats, *status, *backend, *port;
+
+	daemon->attach = NULL;
+	daemon->hops = NULL;
+	daemon->engine = &of_sockets;
+	daemon->sockets = (struct socket_group *)&fixture;
+	daemon->port_count = 1;
+	config.sockets = (struct config_sockets){ .calls = SOCKET_IO_URING,
+						  .steering = SOCKET_STEER_CONNECTION_ID,
+						  .is_decoupled = true };
+	daemon->flow_max = 1000;
+	stats = report_stats(daemon);
+	assert_json(json_incref(json_object_get(stats, "sockets")),
+		    "{'flows':1,'flows_opened':10,'flows_expired':11,'flows_refused':12,"
+		    "'flow_errors':13,'unreachable':14,'ring_full':15,'truncated':16,"
+		    "'dropped_service':2,'dropped_flow':3}");
+	port = json_array_get(json_object_get(stats, "workers"), 0);
+	port = json_array_get(json_object_get(port, "ports"), 0);
+	assert_true(json_is_null(json_object_get(port, "interface")));
+	json_decref(stats);
+	status = report_status(daemon);
+	assert_int_equal(json_array_size(json_object_get(status, "interfaces")), 0);
+	assert_int_equal(json_integer_value(json_object_get(status, "backends_resolved")), 4);
+	assert_json(json_incref(json_object_get(status, "socket")),
+		    "{'calls':'io_uring','steering':'connection-id','decoupled':true,'flows':1,"
+		    "'flows_max':1000}");
+	json_decref(status);
+	backend = report_backends(daemon);
+	assert_json(json_incref(json_object_get(json_array_get(backend, 0), "next_hop")), "[]");
+	json_decref(backend);
+}
+
 /* The socket knows copy and zero-copy only. */
 static void port_with_xdp_in_the_stack_is_generic(void **state)
 {
@@ -483,7 +534,7 @@ static void status_describes_the_daemon(void **state)
 			    "{'interface':'int','ifindex':12,'driver':'veth','mtu':9000,'queues':["
 			    "{'queue':0,'worker':0,'cpu':3,'mode':'copy'},"
 			    "{'queue':1,'worker':1,'cpu':3,'mode':'copy'}]}],"
-			    "'services':3,'backends':4,'backends_resolved':1}");
+			    "'socket':null,'services':3,'backends':4,'backends_resolved':1}");
 }
 
 /* One address of two is not enough. */
@@ -505,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup(backends_have_their_health, set_up),
 		cmocka_unit_test_setup(stats_names_what_xdp_did, set_up),
 		cmocka_unit_test_setup(stats_of_an_engine_without_xdp, set_up),
+		cmocka_unit_test_setup(engine_of_sockets, set_up),
 		cmocka_unit_test_setup(port_with_xdp_in_the_stack_is_generic, set_up),
 		cmocka_unit_test_setup(stats_says_when_xdp_cannot_be_read, set_up),
 		cmocka_unit_test_setup(frames_outstanding_are_never_negative, set_up),

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/daemon.h"
+#include "control/engine.h"
 #include "util/log.h"
 #include "util/options.h"
 
@@ -24,7 +24,7 @@ static struct {
 	const char *config, *engine, *log_level, *replay_in, *replay_out;
 	enum help_config help_config;
 	bool check;
-} arguments = { .engine = "af_xdp", .log_level = "info" };
+} arguments = { .log_level = "info" };
 
 static bool help_config_parse(const char *format, void *ret_parsed)
 {
@@ -37,7 +37,8 @@ static bool help_config_parse(const char *format, void *ret_parsed)
 static const struct option_entry entries[] = {
 	{ 'c', "config", "FILE", "read FILE (see ringway.yaml(5))", .value = &arguments.config },
 	{ 'n', "check", NULL, "check FILE, report every error, exit", .flag = &arguments.check },
-	{ 'e', "engine", "NAME", "af_xdp (default) or replay", .value = &arguments.engine },
+	{ 'e', "engine", "NAME", "replay: capture files in place of FILE's engine",
+	  .value = &arguments.engine },
 	{ 'l', "log-level", "LEVEL", "error, warn, info (default) or debug",
 	  .value = &arguments.log_level },
 	{ 0, "replay-in", "PCAP", "engine replay: read frames from PCAP",
@@ -50,7 +51,7 @@ static const struct option_entry entries[] = {
 
 static const struct options options = {
 	.usage = "ringwayd [OPTION]... -c FILE",
-	.summary = "Forward UDP and QUIC datagrams to backends through AF_XDP.",
+	.summary = "Forward UDP and QUIC datagrams to backends, through AF_XDP or sockets.",
 	.entries = entries,
 	.count = sizeof(entries) / sizeof(entries[0]),
 	.footer =
@@ -71,16 +72,6 @@ static bool log_level_choose(const char *name)
 	return false;
 }
 
-static const struct io_engine *engine_choose(const char *name)
-{
-	static const struct io_engine *const engines[] = { &io_af_xdp, &io_replay };
-
-	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
-		if (strcmp(engines[i]->name, name) == 0)
-			return engines[i];
-	return NULL;
-}
-
 /* Before any thread: those to come inherit it, and signalfd reads them. */
 static void signals_block(void)
 {
@@ -93,11 +84,11 @@ static void signals_block(void)
 	(void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
 }
 
-static int forward(struct config *config, const struct io_engine *engine)
+static int forward(struct config *config, bool is_replay)
 {
 	const struct daemon_options daemon_options = {
 		.config_path = arguments.config,
-		.engine = engine,
+		.engine = is_replay ? &engine_replay : NULL,
 		.replay_in = arguments.replay_in,
 		.replay_out = arguments.replay_out,
 	};
@@ -115,8 +106,8 @@ static int forward(struct config *config, const struct io_engine *engine)
 
 int main(int argc, char **argv)
 {
-	const struct io_engine *engine;
 	struct config *config;
+	bool is_replay;
 	int operands, status = options_parse(&options, argc, argv, &operands);
 
 	if (status >= 0)
@@ -131,12 +122,15 @@ int main(int argc, char **argv)
 		return options_misuse(argv, "no configuration file: add -c FILE");
 	if (!log_level_choose(arguments.log_level))
 		return options_misuse(argv, "there is no log level '%s'", arguments.log_level);
-	engine = engine_choose(arguments.engine);
-	if (!engine)
-		return options_misuse(argv, "there is no engine '%s'", arguments.engine);
-	if (engine != &io_replay && (arguments.replay_in || arguments.replay_out))
+	is_replay = arguments.engine && strcmp(arguments.engine, "replay") == 0;
+	if (arguments.engine && !is_replay)
+		return options_misuse(argv,
+				      "--engine takes replay only, not '%s': other engines "
+				      "are chosen by the key `engine` in FILE",
+				      arguments.engine);
+	if (!is_replay && (arguments.replay_in || arguments.replay_out))
 		return options_misuse(argv, "--replay-in and --replay-out need --engine=replay");
-	if (engine == &io_replay && (!arguments.replay_in || !arguments.replay_out))
+	if (is_replay && (!arguments.replay_in || !arguments.replay_out))
 		return options_misuse(argv, "engine replay needs --replay-in and --replay-out");
 
 	if (config_load(arguments.config, stderr, &config))
@@ -146,5 +140,5 @@ int main(int argc, char **argv)
 		config_free(config);
 		return options_printed(argv);
 	}
-	return forward(config, engine);
+	return forward(config, is_replay);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/connections.h"
+#include "control/engine.h"
 #include "control/rules.h"
 #include "control/table_spec.h"
 #include "util/clock.h"
@@ -141,6 +142,15 @@ int backends_open(struct daemon *daemon, char *error)
 	return err ? err : backends_watch(daemon, daemon->lineup, error);
 }
 
+void backends_close(struct daemon *daemon)
+{
+	next_hops_close(daemon->hops);
+	daemon->hops = NULL;
+	for (size_t i = 0; daemon->lineup && i < daemon->lineup->backend_count; i++)
+		memset(daemon->lineup->backends[i].is_watched, 0,
+		       sizeof(daemon->lineup->backends[i].is_watched));
+}
+
 int backends_watch(struct daemon *daemon, struct lineup *lineup, char *error)
 {
 	for (size_t i = 0; i < lineup->backend_count * FAMILY_COUNT; i++) {
@@ -197,33 +207,36 @@ void backends_settle(struct daemon *daemon)
 int backends_table(const struct daemon *daemon, const struct lineup *lineup,
 		   struct table **ret_table)
 {
-	struct table *table;
-	int err = table_spec_build(lineup, daemon->links, &table);
+	int err = table_spec_build(lineup, daemon->links, daemon->port_count, ret_table);
 
-	if (err)
-		return err;
+	if (!err)
+		daemon->engine->next_hops(daemon, lineup, *ret_table);
+	return err;
+}
+
+void backends_follow(const struct daemon *daemon, const struct lineup *lineup, struct table *table)
+{
 	for (size_t i = 0; i < lineup->backend_count * FAMILY_COUNT; i++) {
 		const struct lineup_backend *backend = &lineup->backends[i / FAMILY_COUNT];
 
 		if (backend->is_watched[i % FAMILY_COUNT])
 			table_follow(daemon, backend, i % FAMILY_COUNT, table);
 	}
-	*ret_table = table;
-	return 0;
 }
 
-void backends_invent(struct daemon *daemon)
+void backends_invent(const struct daemon *unused, const struct lineup *lineup, struct table *table)
 {
 	static const uint8_t client_mac[6] = { 0x02, 'R', 'W', 2, 0, 0 };
 
-	for (size_t i = 0; i < daemon->lineup->backend_count; i++) {
-		uint16_t slot = daemon->lineup->backends[i].slot;
+	(void)unused;
+	for (size_t i = 0; i < lineup->backend_count; i++) {
+		uint16_t slot = lineup->backends[i].slot;
 		const uint8_t mac[6] = { 0x02, 'R', 'W', 1, (uint8_t)(slot >> 8), (uint8_t)slot };
 
 		for (enum family family = 0; family < FAMILY_COUNT; family++)
-			table_next_hop_set(daemon->table.table, slot, family, 0, mac);
+			table_next_hop_set(table, slot, family, 0, mac);
 	}
-	table_client_next_hop_set(daemon->table.table, 0, client_mac);
+	table_client_next_hop_set(table, 0, client_mac);
 }
 
 int backends_rebuild(struct daemon *daemon)

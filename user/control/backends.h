@@ -12,9 +12,15 @@
  * and a sentence in error[DAEMON_ERROR_SIZE]. */
 int backends_open(struct daemon *daemon, char *error);
 
-/* A replay has no kernel to ask: every backend has a made-up MAC address that ends
+/* Stop it for all. NULL next hops are fine. */
+void backends_close(struct daemon *daemon);
+
+/* engine.next_hops: as far as the kernel has said; */
+void backends_follow(const struct daemon *daemon, const struct lineup *lineup, struct table *table);
+
+/* or, where the kernel is not asked: every backend has a made-up MAC address that ends
  * in its slot, and clients are behind another one. */
-void backends_invent(struct daemon *daemon);
+void backends_invent(const struct daemon *daemon, const struct lineup *lineup, struct table *table);
 
 /* Follow those backends of lineup, the one in force or the next, that are not
  * followed yet. As backends_open(). */

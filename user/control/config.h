@@ -3,7 +3,7 @@
  *
  * Reads and judges; no side effects, no look at the machine. One schema table in
  * config.c makes the parser, `ringwayd --help-config` and the manual page; what
- * one value must be to another is in config_check.c and config_check_service.c. */
+ * one value must be to another is in config_check*.c. */
 #ifndef RINGWAY_CONTROL_CONFIG_H
 #define RINGWAY_CONTROL_CONFIG_H
 
@@ -14,7 +14,14 @@
 #include "core/quic_lb.h"
 #include "core/table.h"
 #include "io/io.h"
+#include "io/socket.h"
 #include "ringway/limits.h"
+
+enum config_engine {
+	CONFIG_ENGINE_AF_XDP,
+	CONFIG_ENGINE_SOCKET,
+	CONFIG_ENGINE_AUTO, /* the former where it can be had, else the latter */
+};
 
 enum config_protocol {
 	CONFIG_PROTOCOL_QUIC,
@@ -119,9 +126,24 @@ struct config_service {
 	unsigned int line;
 };
 
+struct config_sockets {
+	enum socket_calls calls;
+	enum socket_steering steering;
+	bool is_decoupled;
+	uint32_t workers;	 /* 1..WORKER_COUNT_MAX */
+	uint32_t receive_buffer; /* bytes; 0: the kernel's default */
+	uint32_t flows;		 /* 0: what files allow */
+	struct socket_source sources[SOCKET_SOURCE_COUNT_MAX];
+	size_t source_count; /* 0: the kernel chooses */
+};
+
 struct config {
 	struct config_interface interfaces[PORT_COUNT_MAX];
-	size_t interface_count; /* at least 1 */
+	size_t interface_count; /* none with CONFIG_ENGINE_SOCKET, else at least 1 */
+
+	enum config_engine engine;
+	struct config_sockets sockets; /* of the socket engine; defaults unless has_sockets */
+	bool has_sockets;
 
 	uint32_t queues;	    /* to use of each interface; 0: all there are */
 	int cpus[WORKER_COUNT_MAX]; /* worker i runs on cpus[i % cpu_count]; none: not pinned */

@@ -7,10 +7,12 @@
 static const char *const family_names[FAMILY_COUNT] = { "IPv4", "IPv6" };
 
 /* A ring of each interface is filled twice over and sent from once; the rest is
- * what a worker holds in a burst. */
+ * what a worker holds in a burst. To sockets, all is one interface. */
 static uint64_t frames_needed(const struct config *config)
 {
-	return (uint64_t)config->interface_count * 3 * config->limits.ring_size + BURST_MAX;
+	uint64_t ports = config->engine == CONFIG_ENGINE_SOCKET ? 1 : config->interface_count;
+
+	return ports * 3 * config->limits.ring_size + BURST_MAX;
 }
 
 static void frames_default(struct config *config)
@@ -179,6 +181,7 @@ int config_check(struct config *config, struct schema_reader *reader)
 	int err;
 
 	backend_port_default(config, reader);
+	config_check_engine(config, reader);
 	check_frames(config, reader);
 	check_modes(config, reader);
 	check_backend_total(config, reader);

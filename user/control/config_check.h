@@ -11,7 +11,10 @@
  * left out, so that one slip is one message. 0 or -ENOMEM. Control. */
 int config_check(struct config *config, struct schema_reader *reader);
 
-/* Parts of it. Names, addresses and ports that are there twice. 0 or -ENOMEM. */
+/* Parts of it. What the engine needs, and what it cannot use. */
+void config_check_engine(const struct config *config, struct schema_reader *reader);
+
+/* Names, addresses and ports that are there twice. 0 or -ENOMEM. */
 int config_check_twice(const struct config *config, struct schema_reader *reader);
 
 /* What the mode and protocol of a service allow, and its QUIC-LB ids; fills in

@@ -28,6 +28,26 @@ static const char *const mode_names[] = {
 	NULL,
 };
 
+static const char *const engine_names[] = {
+	[CONFIG_ENGINE_AF_XDP] = "af_xdp",
+	[CONFIG_ENGINE_SOCKET] = "socket",
+	[CONFIG_ENGINE_AUTO] = "auto",
+	NULL,
+};
+
+static const char *const calls_names[] = {
+#define X(constant, name, meaning) [SOCKET_##constant] = name,
+	SOCKET_CALLS(X)
+#undef X
+		NULL,
+};
+
+static const char *const steering_names[] = {
+	[SOCKET_STEER_FOUR_TUPLE] = "four-tuple",
+	[SOCKET_STEER_CONNECTION_ID] = "connection-id",
+	NULL,
+};
+
 static const char *const answer_names[] = { [false] = "no", [true] = "yes", NULL };
 
 static const char *const protocol_names[] = {
@@ -108,6 +128,91 @@ static const struct schema_field interface_fields[] = {
 			"Are clients reached through it too? Then what claims to come from a "
 			"backend must bear the MAC address of that backend's next hop. no: there "
 			"are only backends behind it, and they may answer through any router.",
+	},
+	{ .key = NULL },
+};
+
+static const struct schema_field sockets_fields[] = {
+	{
+		.key = "calls",
+		AT(config_sockets, calls),
+		.scalar = &schema_choice,
+		.choices = calls_names,
+		.fallback = "mmsg",
+		.meaning =
+			"How the kernel is called. epoll: once for each datagram. mmsg: once for "
+			"what a socket has. io_uring: seldom, where the kernel allows it.",
+	},
+	{
+		.key = "steering",
+		AT(config_sockets, steering),
+		.scalar = &schema_choice,
+		.choices = steering_names,
+		.fallback = "four-tuple",
+		.meaning =
+			"Which worker gets a client's datagram: the kernel's choice by addresses "
+			"and ports, or the one that its Connection ID names, by a BPF program, "
+			"which needs CAP_BPF and CAP_NET_ADMIN.",
+	},
+	{
+		.key = "decoupled",
+		AT(config_sockets, is_decoupled),
+		.scalar = &schema_choice,
+		.choices = answer_names,
+		.fallback = "no",
+		.meaning =
+			"yes: each worker has a second thread that only receives, so that bursts "
+			"wait in its memory and not in the kernel's buffers.",
+	},
+	{
+		.key = "workers",
+		AT(config_sockets, workers),
+		.scalar = &schema_number,
+		.minimum = 1,
+		.maximum = WORKER_COUNT_MAX,
+		.fallback = "1",
+		.meaning = "Threads that forward, each with a socket of its own for every address "
+			   "of a service.",
+	},
+	{
+		.key = "receive_buffer",
+		AT(config_sockets, receive_buffer),
+		.scalar = &schema_number,
+		.minimum = 4096,
+		.maximum = SOCKET_RECEIVE_BUFFER_MAX,
+		.unit = "bytes",
+		.fallback_note = "the kernel's, sysctl net.core.rmem_default",
+		.meaning = "Of each service's socket. More than sysctl net.core.rmem_max takes "
+			   "CAP_NET_ADMIN.",
+	},
+	{
+		.key = "flows",
+		AT(config_sockets, flows),
+		.scalar = &schema_number,
+		.minimum = 1,
+		.maximum = SOCKET_FLOW_COUNT_MAX,
+		.fallback_note = "65536, or fewer if the process may not have as many files",
+		.meaning = "Clients at a time: each has a socket towards its backend, until it has "
+			   "been silent for the service's idle_timeout. Beyond, new ones are "
+			   "dropped. As many files must be allowed (`ulimit -n`).",
+	},
+	{
+		.key = "source_addresses",
+		.offset = offsetof(struct config_sockets, sources),
+		.size = sizeof(struct socket_source),
+		.scalar = &config_value_source,
+		.list =
+			&(const struct schema_list){
+				.minimum = 1,
+				.maximum = SOCKET_SOURCE_COUNT_MAX,
+				.count_offset = offsetof(struct config_sockets, source_count),
+				.item_size = sizeof(struct socket_source),
+			},
+		.fallback_note = "the kernel chooses",
+		.meaning =
+			"This host's addresses to send to backends from, in turn. One has a port "
+			"for each of some 28000 flows to a backend (sysctl "
+			"net.ipv4.ip_local_port_range).",
 	},
 	{ .key = NULL },
 };
@@ -502,6 +607,25 @@ static const struct schema_field service_fields[] = {
 
 const struct schema_field config_fields[] = {
 	{
+		.key = "engine",
+		AT(config, engine),
+		.scalar = &schema_choice,
+		.choices = engine_names,
+		.fallback = "af_xdp",
+		.meaning =
+			"How datagrams come and go. af_xdp: past the kernel's stack, by interfaces "
+			"and queues. socket: by the kernel's UDP sockets, wherever XDP is not to "
+			"be had; slower, and servers see this host's address instead of the "
+			"client's. auto: af_xdp if it starts, else socket.",
+	},
+	{
+		.key = "socket",
+		AT(config, sockets),
+		.present_offset = offsetof(struct config, has_sockets),
+		.fields = sockets_fields,
+		.meaning = "Of engine socket, and auto.",
+	},
+	{
 		.key = "interfaces",
 		AT(config, interfaces),
 		.fields = interface_fields,
@@ -514,7 +638,7 @@ const struct schema_field config_fields[] = {
 				.line_offset = offsetof(struct config_interface, line),
 				.has_shorthand = true,
 			},
-		.required = true,
+		.fallback_note = "none, which only engine socket allows",
 		.meaning = "Where datagrams come in and go out. A name alone is an interface in "
 			   "mode auto.",
 	},

@@ -138,21 +138,29 @@ static bool address_is_in(const uint8_t addr[16], const uint8_t prefix[16], unsi
 	       (bits % 8 == 0 || ((addr[bits / 8] ^ prefix[bits / 8]) & mask) == 0);
 }
 
+static const char *unicast_parse(const char *text, uint8_t addr[16])
+{
+	if (!address_parse(text, addr))
+		return "is not an address";
+	if (address_is_ipv4(addr) && strchr(text, ':'))
+		return "is IPv4 written as IPv6";
+	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++)
+		if (address_is_in(addr, unusable[i].prefix, unusable[i].bits))
+			return unusable[i].complaint;
+	return NULL;
+}
+
 static const char *addresses_parse(const struct schema_field *field, const char *text, void *value)
 {
 	struct table_endpoint *endpoint = value;
 	enum family family;
 	uint8_t addr[16];
+	const char *complaint = unicast_parse(text, addr);
 
 	(void)field;
-	if (!address_parse(text, addr))
-		return "is not an address";
+	if (complaint)
+		return complaint;
 	family = address_is_ipv4(addr) ? FAMILY_IPV4 : FAMILY_IPV6;
-	if (family == FAMILY_IPV4 && strchr(text, ':'))
-		return "is IPv4 written as IPv6";
-	for (size_t i = 0; i < sizeof(unusable) / sizeof(unusable[0]); i++)
-		if (address_is_in(addr, unusable[i].prefix, unusable[i].bits))
-			return unusable[i].complaint;
 	if (endpoint->present[family])
 		return "is a second one of its family";
 	endpoint->present[family] = true;
@@ -190,6 +198,40 @@ const struct schema_scalar config_value_addresses = {
 	.parse = addresses_parse,
 	.format = addresses_format,
 	.describe = addresses_describe,
+};
+
+static const char *source_parse(const struct schema_field *field, const char *text, void *value)
+{
+	struct socket_source source;
+	const char *complaint = unicast_parse(text, source.addr);
+
+	(void)field;
+	if (!complaint)
+		*(struct socket_source *)value = source;
+	return complaint;
+}
+
+static bool source_format(const struct schema_field *field, const void *value, char *text,
+			  size_t text_size)
+{
+	const struct socket_source *source = value;
+	char address[ADDRESS_TEXT_SIZE];
+
+	(void)field;
+	(void)snprintf(text, text_size, "\"%s\"", address_format(source->addr, address));
+	return true;
+}
+
+static void source_describe(const struct schema_field *field, char *text, size_t text_size)
+{
+	(void)field;
+	(void)snprintf(text, text_size, "a unicast address");
+}
+
+const struct schema_scalar config_value_source = {
+	.parse = source_parse,
+	.format = source_format,
+	.describe = source_describe,
 };
 
 static const char *key_parse(const char *text, uint8_t *key, size_t size, bool *ret_present)

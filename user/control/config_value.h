@@ -9,6 +9,7 @@ extern const struct schema_scalar config_value_name;	    /* of a service or back
 extern const struct schema_scalar config_value_interface;   /* char[IFNAMSIZ] */
 extern const struct schema_scalar config_value_path;	    /* char[] */
 extern const struct schema_scalar config_value_addresses;   /* items of a table_endpoint */
+extern const struct schema_scalar config_value_source;	    /* a struct socket_source */
 extern const struct schema_scalar config_value_hash_key;    /* of a struct config */
 extern const struct schema_scalar config_value_quic_lb_key; /* of a struct config_quic_lb */
 extern const struct schema_scalar config_value_server_id;   /* of a struct config_server_id */

@@ -11,6 +11,7 @@
 #include "control/text_table.h"
 #include "core/drop.h"
 #include "core/route.h"
+#include "io/socket.h"
 #include "ringway/abi.h"
 
 /* A table to be filled from an answer. */
@@ -20,7 +21,8 @@ struct section {
 	json_t *(*rows)(json_t *answer); /* a new reference, or NULL */
 	const struct column *columns;
 	size_t column_count;
-	bool hide_zero; /* rows whose count is 0 */
+	bool hide_zero;	  /* rows whose count is 0 */
+	const char *part; /* member of the answer that engines have or have not; NULL: all have */
 };
 
 /* value is borrowed; nothing is put where there is none. */
@@ -58,6 +60,18 @@ static const struct column status_columns[] = {
 	{ "CPU", CELL_NUMBER, "cpu" },		 { "MODE", CELL_TEXT, "mode" },
 };
 
+static void sockets_introduce(FILE *out, json_t *sockets)
+{
+	const char *calls = json_string_value(json_object_get(sockets, "calls"));
+	const char *steering = json_string_value(json_object_get(sockets, "steering"));
+
+	(void)fprintf(out, "sockets: calls %s, steering %s, decoupled: %s, ", calls ? calls : "",
+		      steering ? steering : "",
+		      json_is_true(json_object_get(sockets, "decoupled")) ? "yes" : "no");
+	(void)fprintf(out, "flows: %.0f of %.0f\n", text_table_number(sockets, "flows"),
+		      text_table_number(sockets, "flows_max"));
+}
+
 static void status_introduce(FILE *out, json_t *status)
 {
 	const char *version = json_string_value(json_object_get(status, "version"));
@@ -71,10 +85,14 @@ static void status_introduce(FILE *out, json_t *status)
 	(void)fprintf(out, "%02u:%02u:%02u\n", (unsigned int)(uptime_s / 3600 % 24),
 		      (unsigned int)(uptime_s / 60 % 60), (unsigned int)(uptime_s % 60));
 	(void)fprintf(out, "generation: %.0f, ", text_table_number(status, "generation"));
-	(void)fprintf(out, "workers: %.0f, services: %.0f, backends: %.0f (resolved: %.0f)\n\n",
+	(void)fprintf(out, "workers: %.0f, services: %.0f, backends: %.0f (resolved: %.0f)\n",
 		      text_table_number(status, "workers"), text_table_number(status, "services"),
 		      text_table_number(status, "backends"),
 		      text_table_number(status, "backends_resolved"));
+	if (json_is_object(json_object_get(status, "socket")))
+		sockets_introduce(out, json_object_get(status, "socket"));
+	else
+		(void)fputc('\n', out);
 }
 
 /* services, backends */
@@ -339,6 +357,17 @@ static const struct meaning xdp_meanings[] = {
 		{ NULL, NULL },
 };
 
+static const struct meaning socket_meanings[] = {
+	{ "flows", "clients at their backends now, an upstream socket each" },
+#define X(constant, name, meaning) { name, meaning },
+	SOCKET_COUNTERS(X)
+#undef X
+		{ "dropped_service",
+		  "lost: no room in a service's socket, see socket.receive_buffer" },
+	{ "dropped_flow", "lost: no room in an upstream socket, see sysctl net.core.rmem_default" },
+	{ NULL, NULL },
+};
+
 /* Paths in a queue's row. */
 static const struct meaning ring_meanings[] = {
 	{ "rx_ring_full", "lost: the worker did not keep up, its receive ring was full" },
@@ -442,6 +471,11 @@ static json_t *xdp_rows(json_t *stats)
 	return count_rows(text_table_member(stats, "xdp"), xdp_meanings);
 }
 
+static json_t *socket_rows(json_t *stats)
+{
+	return count_rows(text_table_member(stats, "sockets"), socket_meanings);
+}
+
 static json_t *ring_rows(json_t *stats)
 {
 	json_t *rows = json_array(), *queues = queue_rows(stats), *queue;
@@ -478,34 +512,42 @@ static const struct column ring_columns[] = {
 #define COLUMNS(columns) columns, sizeof(columns) / sizeof((columns)[0])
 
 static const struct section status_sections[] = {
-	{ NULL, NULL, status_rows, COLUMNS(status_columns), false },
+	{ NULL, NULL, status_rows, COLUMNS(status_columns), false, NULL },
 };
 
 static const struct section service_sections[] = {
-	{ NULL, "There are no services.", service_rows, COLUMNS(service_columns), false },
+	{ NULL, "There are no services.", service_rows, COLUMNS(service_columns), false, NULL },
 };
 
 static const struct section backend_sections[] = {
-	{ NULL, "There are no backends.", backend_rows, COLUMNS(backend_columns), false },
+	{ NULL, "There are no backends.", backend_rows, COLUMNS(backend_columns), false, NULL },
 };
 
 static const struct section stats_sections[] = {
-	{ "Queues", NULL, queue_rows, COLUMNS(queue_columns), false },
-	{ "Workers, and where their frames are", NULL, worker_rows, COLUMNS(worker_columns),
-	  false },
+	{ "Queues", NULL, queue_rows, COLUMNS(queue_columns), false, NULL },
+	{ "Workers, and where their frames are", NULL, worker_rows, COLUMNS(worker_columns), false,
+	  NULL },
 	{ "What XDP did with frames", "XDP has seen no frame.", xdp_rows, COLUMNS(count_columns),
-	  true },
+	  true, "xdp" },
+	{ "Sockets towards backends, and what was lost in any",
+	  "No client has been here, and nothing was lost in sockets.", socket_rows,
+	  COLUMNS(count_columns), true, "sockets" },
 	{ "Dropped by the workers", "The workers have dropped nothing.", drop_rows,
-	  COLUMNS(count_columns), true },
+	  COLUMNS(count_columns), true, NULL },
 	{ "Why clients' datagrams got their backends", "No client's datagram got a backend.",
-	  rule_rows, COLUMNS(count_columns), true },
+	  rule_rows, COLUMNS(count_columns), true, NULL },
 	{ "What was learned and asked", "Nothing had to be rationed, replaced or asked for.",
-	  routing_rows, COLUMNS(count_columns), true },
-	{ "What is remembered", "Nothing is remembered.", table_rows, COLUMNS(table_columns),
-	  false },
+	  routing_rows, COLUMNS(count_columns), true, NULL },
+	{ "What is remembered", "Nothing is remembered.", table_rows, COLUMNS(table_columns), false,
+	  NULL },
 	{ "Trouble between kernel and workers", "No trouble between kernel and workers.", ring_rows,
-	  COLUMNS(ring_columns), true },
+	  COLUMNS(ring_columns), true, NULL },
 };
+
+static bool section_is_for(const struct section *section, json_t *answer)
+{
+	return !section->part || json_object_size(json_object_get(answer, section->part)) > 0;
+}
 
 static int section_print(FILE *out, const struct section *section, json_t *now, json_t *before,
 			 double seconds)
@@ -558,6 +600,8 @@ int ctl_table_print(FILE *out, const char *command, json_t *now, json_t *before,
 		if (commands[i].introduce)
 			commands[i].introduce(out, now);
 		for (size_t j = 0; !err && j < commands[i].count; j++) {
+			if (!section_is_for(&commands[i].sections[j], now))
+				continue;
 			if (j)
 				(void)fputc('\n', out);
 			err = section_print(out, &commands[i].sections[j], now, before, seconds);

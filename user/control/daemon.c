@@ -12,15 +12,15 @@
 #include <unistd.h>
 
 #include "control/backends.h"
+#include "control/engine.h"
 #include "control/reload.h"
 #include "control/report.h"
-#include "control/start.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/number.h"
 
-/* How often the end of a replay is looked for. */
-#define REPLAY_POLL_MS 10
+/* How often the end of what is finite is looked for. */
+#define END_POLL_MS 10
 
 /* A replay without a key is the same each time; what faces clients is secret. */
 static void hash_key_choose(struct config *config, bool is_replay)
@@ -54,24 +54,74 @@ static int table_start(struct daemon *daemon, char *error)
 	return 0;
 }
 
-static int everything_start(struct daemon *daemon, const struct daemon_options *options,
-			    char *error)
+/* Everything but the lineup. All of it may be there or not. */
+static void engine_stop(struct daemon *daemon)
 {
-	bool is_replay = options->engine == &io_replay;
-	int err = 0;
+	control_socket_close(daemon->control);
+	attach_close(daemon->attach); /* first, so that the workers run dry */
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		worker_stop_ask(daemon->workers[i]);
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		worker_stop(daemon->workers[i]);
+	for (uint32_t i = 0; i < daemon->worker_count; i++)
+		daemon->engine->io->close(daemon->ios[i]);
+	socket_group_close(daemon->sockets);
+	tracing_end(daemon);
+	lookup_free(daemon->lookup);
+	backends_close(daemon);
+	link_watch_close(daemon->link_watch);
+	health_close(daemon->health);
+	router_free(daemon->router);
+	table_free(daemon->table.table);
+	*daemon = (struct daemon){ .config_path = daemon->config_path,
+				   .lineup = daemon->lineup,
+				   .started = daemon->started };
+}
 
-	if (is_replay)
-		start_links_invented(daemon);
-	else
-		err = start_links(daemon, error);
+static int engine_start(struct daemon *daemon, const struct engine *engine,
+			const struct daemon_options *options, char *error)
+{
+	int err;
+
+	daemon->engine = engine;
+	err = engine->ports(daemon, error);
 	if (!err)
 		err = table_start(daemon, error);
 	if (!err)
-		err = is_replay ? start_replay(daemon, options, error)
-				: start_forwarding(daemon, options, error);
-	if (!err && !is_replay)
-		start_addresses_check(daemon);
+		err = engine->start(daemon, options, error);
+	if (err)
+		engine_stop(daemon);
 	return err;
+}
+
+/* What one engine had brought up is gone before the other comes. */
+static int engine_start_any(struct daemon *daemon, const struct daemon_options *options,
+			    char *error)
+{
+	int err = engine_start(daemon, &engine_af_xdp, options, error);
+
+	if (!err)
+		return 0;
+	log_warn("engine auto: af_xdp is not to be had: %s; going on with engine socket, which is "
+		 "slower",
+		 error);
+	return engine_start(daemon, &engine_socket, options, error);
+}
+
+static int engine_start_configured(struct daemon *daemon, const struct daemon_options *options,
+				   char *error)
+{
+	static const struct engine *const engines[] = {
+		[CONFIG_ENGINE_AF_XDP] = &engine_af_xdp,
+		[CONFIG_ENGINE_SOCKET] = &engine_socket,
+	};
+	enum config_engine configured = daemon->lineup->config->engine;
+
+	if (options->engine)
+		return engine_start(daemon, options->engine, options, error);
+	if (configured == CONFIG_ENGINE_AUTO)
+		return engine_start_any(daemon, options, error);
+	return engine_start(daemon, engines[configured], options, error);
 }
 
 int daemon_start(struct config *config, const struct daemon_options *options,
@@ -86,13 +136,12 @@ int daemon_start(struct config *config, const struct daemon_options *options,
 		goto out;
 	}
 	daemon->config_path = options->config_path;
-	daemon->engine = options->engine;
 	(void)clock_gettime(CLOCK_MONOTONIC, &daemon->started);
 	if (!config->has_hash_key)
-		hash_key_choose(config, options->engine == &io_replay);
+		hash_key_choose(config, options->engine == &engine_replay);
 	err = lineup_start(daemon, config, error);
 	if (!err)
-		err = everything_start(daemon, options, error);
+		err = engine_start_configured(daemon, options, error);
 	if (err) {
 		daemon_stop(daemon);
 		goto out;
@@ -104,15 +153,6 @@ out:
 	return err;
 }
 
-static void neighbour_solicit(void *arg, const struct neighbour_wanted *wanted)
-{
-	struct daemon *daemon = arg;
-	uint8_t addr[16];
-
-	match_addr_set(addr, wanted->family == AF_INET ? wanted->addr : NULL, wanted->addr);
-	(void)next_hops_solicit(daemon->hops, wanted->ifindex, addr);
-}
-
 static bool workers_done(const struct daemon *daemon)
 {
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
@@ -121,17 +161,13 @@ static bool workers_done(const struct daemon *daemon)
 	return true;
 }
 
-/* What the loop waits for, by the number that epoll returns. */
-enum event {
-	EVENT_SIGNAL,
-	EVENT_TICK,
-	EVENT_NEXT_HOPS,
-	EVENT_LINKS,
-	EVENT_HEALTH,
-	EVENT_WANTED,
-	EVENT_CONTROL,
-	EVENT_COUNT,
-};
+static void tick(struct daemon *daemon)
+{
+	backends_tick(daemon);
+	connections_tick(daemon);
+	tracing_tick(daemon);
+	control_socket_tick(daemon->control);
+}
 
 /* 0, or a negative errno and the reason logged: the daemon cannot go on. */
 static int event_serve(struct daemon *daemon, enum event event, int fd)
@@ -143,21 +179,15 @@ static int event_serve(struct daemon *daemon, enum event event, int fd)
 	switch (event) {
 	case EVENT_TICK:
 		if (read(fd, &expirations, sizeof(expirations)) < 0)
-			break;
-		next_hops_tick(daemon->hops);
-		backends_tick(daemon);
-		connections_tick(daemon);
-		tracing_tick(daemon);
-		control_socket_tick(daemon->control);
-		err = link_watch_tick(daemon->link_watch, error, sizeof(error));
+			return 0;
+		tick(daemon);
 		break;
-	case EVENT_NEXT_HOPS: next_hops_read(daemon->hops); break;
-	case EVENT_LINKS: err = link_watch_read(daemon->link_watch, error, sizeof(error)); break;
-	case EVENT_HEALTH: health_serve(daemon->health, clock_ns()); break;
-	case EVENT_WANTED: attach_wanted_drain(daemon->attach, neighbour_solicit, daemon); break;
-	case EVENT_CONTROL: control_socket_serve(daemon->control); break;
+	case EVENT_HEALTH: health_serve(daemon->health, clock_ns()); return 0;
+	case EVENT_CONTROL: control_socket_serve(daemon->control); return 0;
 	default: break;
 	}
+	if (daemon->engine->serve)
+		err = daemon->engine->serve(daemon, event, error);
 	if (err)
 		log_error("%s", error);
 	return err;
@@ -212,8 +242,8 @@ static int events_serve(struct daemon *daemon, int epoll, const int *fds)
 {
 	for (;;) {
 		struct epoll_event ready[EVENT_COUNT];
-		int count =
-			epoll_wait(epoll, ready, EVENT_COUNT, daemon->attach ? -1 : REPLAY_POLL_MS);
+		int count = epoll_wait(epoll, ready, EVENT_COUNT,
+				       daemon->engine->is_finite ? END_POLL_MS : -1);
 
 		if (count < 0 && errno != EINTR) {
 			int err = -errno;
@@ -232,7 +262,7 @@ static int events_serve(struct daemon *daemon, int epoll, const int *fds)
 			if (err)
 				return err;
 		}
-		if (!daemon->attach && workers_done(daemon))
+		if (daemon->engine->is_finite && workers_done(daemon))
 			return 0;
 	}
 }
@@ -252,7 +282,7 @@ static bool replay_has_failed(const struct daemon *daemon)
 {
 	struct io_stats stats;
 
-	daemon->engine->stats(daemon->ios[0], &stats);
+	daemon->engine->io->stats(daemon->ios[0], &stats);
 	return stats.failed;
 }
 
@@ -277,14 +307,13 @@ int daemon_run(struct daemon *daemon)
 	int fds[EVENT_COUNT] = { signals_open(), -1, -1, -1, -1, -1, -1 };
 	int err;
 
-	if (daemon->attach) {
+	if (!daemon->engine->is_finite) {
 		fds[EVENT_TICK] = ticks_open();
-		fds[EVENT_NEXT_HOPS] = next_hops_fd(daemon->hops);
-		fds[EVENT_LINKS] = link_watch_fd(daemon->link_watch);
 		fds[EVENT_HEALTH] = health_fd(daemon->health);
-		fds[EVENT_WANTED] = attach_wanted_fd(daemon->attach);
 		fds[EVENT_CONTROL] = control_socket_fd(daemon->control);
 	}
+	if (daemon->engine->events)
+		daemon->engine->events(daemon, fds);
 	err = epoll < 0 ? -errno : events_add(epoll, fds);
 	if (err) {
 		log_error("cannot wait for events: %s", strerror(-err));
@@ -292,7 +321,7 @@ int daemon_run(struct daemon *daemon)
 		ready_log(daemon);
 		err = events_serve(daemon, epoll, fds);
 	}
-	if (!daemon->attach) {
+	if (daemon->engine->is_finite) {
 		report_print(daemon);
 		if (!err && replay_has_failed(daemon))
 			err = -EIO;
@@ -307,21 +336,7 @@ void daemon_stop(struct daemon *daemon)
 {
 	if (!daemon)
 		return;
-	control_socket_close(daemon->control);
-	attach_close(daemon->attach); /* first, so that the workers run dry */
-	for (uint32_t i = 0; i < daemon->worker_count; i++)
-		worker_stop_ask(daemon->workers[i]);
-	for (uint32_t i = 0; i < daemon->worker_count; i++)
-		worker_stop(daemon->workers[i]);
-	for (uint32_t i = 0; i < daemon->worker_count; i++)
-		daemon->engine->close(daemon->ios[i]);
-	tracing_end(daemon);
-	lookup_free(daemon->lookup);
-	next_hops_close(daemon->hops);
-	link_watch_close(daemon->link_watch);
-	health_close(daemon->health);
-	router_free(daemon->router);
-	table_free(daemon->table.table);
+	engine_stop(daemon);
 	lineup_free(daemon->lineup);
 	free(daemon);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* daemon.h - one running ringway: what there is of it, and its event loop. How it
- * comes up is in start.h. Belongs to the main thread. */
+ * comes up is its engine's (engine.h). Belongs to the main thread. */
 #ifndef RINGWAY_CONTROL_DAEMON_H
 #define RINGWAY_CONTROL_DAEMON_H
 
@@ -19,19 +19,25 @@
 #include "control/tracing.h"
 #include "dataplane/router_memory.h"
 #include "dataplane/worker.h"
+#include "io/socket.h"
 
 /* Room for a sentence about what went wrong. */
 #define DAEMON_ERROR_SIZE 512
 
+struct engine;
+
 struct daemon {
 	const char *config_path; /* read again at a reload */
-	const struct io_engine *engine;
-	struct host_link links[PORT_COUNT_MAX]; /* of the configuration's interfaces */
+	const struct engine *engine;
+	struct host_link links[PORT_COUNT_MAX]; /* of the configuration's interfaces, if it has */
+	uint32_t port_count;			/* of links */
 	bool generic[PORT_COUNT_MAX];		/* XDP runs in the stack on this port */
-	struct attach *attach;			/* NULL: an engine without XDP */
+	struct attach *attach;			/* af_xdp engine only */
 	struct next_hops *hops;			/* likewise */
 	struct link_watch *link_watch;		/* likewise */
-	struct health *health;			/* likewise */
+	struct socket_group *sockets;		/* socket engine only */
+	uint32_t flow_max;			/* likewise */
+	struct health *health;			/* NULL: an engine that is finite */
 	struct lineup *lineup;			/* in force */
 	struct lineup *next_lineup;		/* during a reload; otherwise NULL */
 	struct table_ref table;			/* of the lineup in force */
@@ -51,8 +57,8 @@ struct daemon {
 };
 
 struct daemon_options {
-	const char *config_path; /* where config comes from; must stay */
-	const struct io_engine *engine;
+	const char *config_path;	    /* where config comes from; must stay */
+	const struct engine *engine;	    /* NULL: as config says */
 	const char *replay_in, *replay_out; /* replay engine only */
 };
 

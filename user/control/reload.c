@@ -7,10 +7,11 @@
 
 #include "control/backends.h"
 #include "control/connections.h"
+#include "control/engine.h"
 #include "control/probes.h"
-#include "control/rules.h"
 #include "util/clock.h"
 #include "util/log.h"
+#include "util/number.h"
 
 static bool interfaces_equal(const struct config *a, const struct config *b)
 {
@@ -24,6 +25,15 @@ static bool interfaces_equal(const struct config *a, const struct config *b)
 	return a->interface_count == b->interface_count;
 }
 
+static bool sockets_equal(const struct config_sockets *a, const struct config_sockets *b)
+{
+	return a->calls == b->calls && a->steering == b->steering &&
+	       a->is_decoupled == b->is_decoupled && a->workers == b->workers &&
+	       a->receive_buffer == b->receive_buffer && a->flows == b->flows &&
+	       a->source_count == b->source_count &&
+	       !memcmp(a->sources, b->sources, sizeof(a->sources));
+}
+
 /* What sockets, threads and memory were made by. */
 static int fixed_check(const struct config *now, const struct config *next, const char *path,
 		       FILE *messages)
@@ -32,6 +42,8 @@ static int fixed_check(const struct config *now, const struct config *next, cons
 		const char *key;
 		bool is_equal;
 	} keys[] = {
+		{ "engine", now->engine == next->engine },
+		{ "socket", sockets_equal(&now->sockets, &next->sockets) },
 		{ "interfaces", interfaces_equal(now, next) },
 		{ "queues", now->queues == next->queues },
 		{ "cpus", now->cpu_count == next->cpu_count &&
@@ -82,21 +94,21 @@ static void lineup_publish(struct daemon *daemon, struct table *table)
 {
 	struct lineup *before = daemon->lineup, *now = daemon->next_lineup;
 
-	rules_before(daemon, before, now);
+	if (daemon->engine->reload_before)
+		daemon->engine->reload_before(daemon, before, now);
 	table_free(table_publish(&daemon->table, table));
 	daemon->lineup = now;
 	daemon->next_lineup = NULL;
 	daemon->generation++;
 	daemon->is_table_stale = false;
-	rules_after(daemon, before, now);
-	backends_unwatch(daemon, before, now);
+	daemon->engine->reload_after(daemon, before, now);
 	probes_follow(daemon, before);
 	lineup_free(before);
 }
 
 static int lineup_follow(struct daemon *daemon, struct config *config, FILE *messages)
 {
-	char error[DAEMON_ERROR_SIZE] = "";
+	char error[DAEMON_ERROR_SIZE];
 	struct table *table;
 	int err = lineup_next(daemon, config, &daemon->next_lineup);
 
@@ -105,16 +117,17 @@ static int lineup_follow(struct daemon *daemon, struct config *config, FILE *mes
 		(void)fprintf(messages, "cannot give each backend a slot: %s\n", strerror(-err));
 		return err;
 	}
-	err = backends_watch(daemon, daemon->next_lineup, error);
+	err = daemon->engine->reload_begin(daemon, error);
 	if (!err) {
-		backends_settle(daemon);
 		err = backends_table(daemon, daemon->next_lineup, &table);
+		if (err) {
+			(void)fail(err, error, sizeof(error),
+				   "cannot build the forwarding table: %s", strerror(-err));
+			daemon->engine->reload_undo(daemon);
+		}
 	}
 	if (err) {
-		(void)fprintf(messages, "%s%s\n",
-			      error[0] ? error : "cannot build the forwarding table: ",
-			      error[0] ? "" : strerror(-err));
-		backends_unwatch(daemon, daemon->next_lineup, daemon->lineup);
+		(void)fprintf(messages, "%s\n", error);
 		lineup_free(daemon->next_lineup);
 		daemon->next_lineup = NULL;
 		return err;
@@ -128,8 +141,8 @@ int reload(struct daemon *daemon, FILE *messages)
 	struct config *config;
 	int err;
 
-	if (!daemon->attach) {
-		(void)fprintf(messages, "engine %s does not reload\n", daemon->engine->name);
+	if (daemon->engine->is_finite) {
+		(void)fprintf(messages, "engine %s does not reload\n", daemon->engine->io->name);
 		return -EOPNOTSUPP;
 	}
 	err = config_load(daemon->config_path, messages, &config);

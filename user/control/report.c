@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/daemon.h"
+#include "control/engine.h"
 #include "control/json_build.h"
 #include "control/probes.h"
 #include "core/counter.h"
@@ -82,6 +82,22 @@ static json_t *xdp_json(const uint64_t counters[INGRESS_COUNTER_COUNT])
 #define X(constant, name, meaning) json_build_number(&object, name, counters[INGRESS_##constant]);
 	INGRESS_COUNTERS(X)
 #undef X
+	return object;
+}
+
+static json_t *sockets_json(const struct socket_group *sockets)
+{
+	struct socket_stats stats;
+	json_t *object = json_object();
+
+	socket_group_stats(sockets, &stats);
+	json_build_number(&object, "flows", stats.flows);
+#define X(constant, name, meaning) \
+	json_build_number(&object, name, stats.counts[SOCKET_COUNT_##constant]);
+	SOCKET_COUNTERS(X)
+#undef X
+	json_build_number(&object, "dropped_service", stats.dropped_service);
+	json_build_number(&object, "dropped_flow", stats.dropped_flow);
 	return object;
 }
 
@@ -171,6 +187,18 @@ static void numbers_put(json_t **object, const struct numbers *numbers)
 	json_build_put(object, "cids", affinity_stats_json(&numbers->cids));
 }
 
+/* NULL: the port is no interface. */
+static const char *port_name(const struct daemon *daemon, size_t port)
+{
+	return daemon->engine->has_interfaces ? daemon->lineup->config->interfaces[port].name
+					      : NULL;
+}
+
+static size_t interface_count(const struct daemon *daemon)
+{
+	return daemon->engine->has_interfaces ? daemon->port_count : 0;
+}
+
 static json_t *mode_json(const struct daemon *daemon, size_t port, enum io_mode bound)
 {
 	return text_or_null(mode_names[daemon->generic[port] ? IO_MODE_GENERIC : bound]);
@@ -181,8 +209,7 @@ static json_t *port_json(const struct daemon *daemon, size_t index,
 {
 	json_t *object = json_object();
 
-	json_build_put(&object, "interface",
-		       text_or_null(daemon->lineup->config->interfaces[index].name));
+	json_build_put(&object, "interface", text_or_null(port_name(daemon, index)));
 	json_build_put(&object, "mode", mode_json(daemon, index, port->mode));
 	json_build_number(&object, "received", port->received);
 	json_build_number(&object, "sent", port->sent);
@@ -236,7 +263,7 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index)
 	json_t *object = json_object();
 
 	numbers_add(&numbers, daemon->workers[index]);
-	daemon->engine->stats(daemon->ios[index], &io);
+	daemon->engine->io->stats(daemon->ios[index], &io);
 	json_build_number(&object, "index", index);
 	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
 	numbers_put(&object, &numbers);
@@ -317,6 +344,8 @@ json_t *report_stats(const struct daemon *daemon)
 		}
 		json_build_put(&object, "xdp", xdp_json(xdp));
 	}
+	json_build_put(&object, "sockets",
+		       daemon->sockets ? sockets_json(daemon->sockets) : json_object());
 	json_build_put(&object, "tables", tables_json(daemon));
 	json_build_put(&object, "totals", totals_json(daemon));
 	return object;
@@ -341,7 +370,7 @@ static json_t *interface_json(const struct daemon *daemon, uint32_t ifindex)
 {
 	char name[IF_NAMESIZE];
 
-	for (size_t i = 0; i < daemon->lineup->config->interface_count; i++)
+	for (size_t i = 0; i < interface_count(daemon); i++)
 		if (daemon->links[i].ifindex == ifindex)
 			return text_or_null(daemon->lineup->config->interfaces[i].name);
 	return text_or_null(if_indextoname(ifindex, name));
@@ -375,7 +404,7 @@ static json_t *next_hops_json(const struct daemon *daemon, const struct lineup_b
 {
 	json_t *array = json_array();
 
-	for (enum family family = 0; family < FAMILY_COUNT; family++)
+	for (enum family family = 0; daemon->hops && family < FAMILY_COUNT; family++)
 		if (backend->config->endpoint.present[family])
 			json_build_append(
 				&array, next_hop_json(daemon, family, &backend->next_hop[family]));
@@ -522,7 +551,7 @@ static json_t *queue_json(const struct daemon *daemon, uint32_t index, size_t po
 	struct io_stats io = { 0 };
 	json_t *object = json_object();
 
-	daemon->engine->stats(daemon->ios[index], &io);
+	daemon->engine->io->stats(daemon->ios[index], &io);
 	json_build_number(&object, "queue", index);
 	json_build_number(&object, "worker", index);
 	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
@@ -538,8 +567,7 @@ static json_t *interface_status_json(const struct daemon *daemon, size_t port)
 
 	for (uint32_t i = 0; i < daemon->worker_count; i++)
 		json_build_append(&queues, queue_json(daemon, i, port));
-	json_build_put(&object, "interface",
-		       text_or_null(daemon->lineup->config->interfaces[port].name));
+	json_build_put(&object, "interface", text_or_null(port_name(daemon, port)));
 	json_build_number(&object, "ifindex", link->ifindex);
 	json_build_put(&object, "driver", text_or_null(link->driver));
 	json_build_number(&object, "mtu", link->mtu);
@@ -557,15 +585,18 @@ static uint64_t uptime_s(const struct timespec *started)
 
 static bool is_port(const struct daemon *daemon, uint32_t ifindex)
 {
-	for (size_t port = 0; port < daemon->lineup->config->interface_count; port++)
+	for (size_t port = 0; port < interface_count(daemon); port++)
 		if (daemon->links[port].ifindex == ifindex)
 			return true;
 	return false;
 }
 
-/* In every family it has an address of, and by an interface of ours. */
+/* In every family it has an address of, and by an interface of ours. Where the kernel
+ * sends, that is its business. */
 static bool is_resolved(const struct daemon *daemon, const struct lineup_backend *backend)
 {
+	if (!daemon->hops)
+		return true;
 	for (enum family family = 0; family < FAMILY_COUNT; family++)
 		if (backend->config->endpoint.present[family] &&
 		    (backend->next_hop[family].state != NEXT_HOP_RESOLVED ||
@@ -574,23 +605,49 @@ static bool is_resolved(const struct daemon *daemon, const struct lineup_backend
 	return true;
 }
 
+static json_t *sockets_status_json(const struct daemon *daemon)
+{
+	static const char *const calls_names[] = {
+#define X(constant, name, meaning) [SOCKET_##constant] = name,
+		SOCKET_CALLS(X)
+#undef X
+	};
+	static const char *const steering_names[] = {
+		[SOCKET_STEER_FOUR_TUPLE] = "four-tuple",
+		[SOCKET_STEER_CONNECTION_ID] = "connection-id",
+	};
+	const struct config_sockets *config = &daemon->lineup->config->sockets;
+	struct socket_stats stats;
+	json_t *object = json_object();
+
+	socket_group_stats(daemon->sockets, &stats);
+	json_build_put(&object, "calls", json_string(calls_names[config->calls]));
+	json_build_put(&object, "steering", json_string(steering_names[config->steering]));
+	json_build_put(&object, "decoupled", json_boolean(config->is_decoupled));
+	json_build_number(&object, "flows", stats.flows);
+	json_build_number(&object, "flows_max", daemon->flow_max);
+	return object;
+}
+
 json_t *report_status(const struct daemon *daemon)
 {
 	json_t *object = json_object();
 	json_t *interfaces = json_array();
 	size_t resolved = 0;
 
-	for (size_t port = 0; port < daemon->lineup->config->interface_count; port++)
+	for (size_t port = 0; port < interface_count(daemon); port++)
 		json_build_append(&interfaces, interface_status_json(daemon, port));
 	for (size_t i = 0; i < daemon->lineup->backend_count; i++)
 		resolved += is_resolved(daemon, &daemon->lineup->backends[i]);
 	json_build_put(&object, "version", json_string(RINGWAY_VERSION));
-	json_build_put(&object, "engine", json_string(daemon->engine->name));
+	json_build_put(&object, "engine", json_string(daemon->engine->io->name));
 	json_build_number(&object, "uptime_s", uptime_s(&daemon->started));
 	json_build_number(&object, "pid", (uint64_t)getpid());
 	json_build_number(&object, "generation", daemon->generation);
 	json_build_number(&object, "workers", daemon->worker_count);
 	json_build_put(&object, "interfaces", interfaces);
+	json_build_put(&object, "socket",
+		       daemon->sockets ? sockets_status_json(daemon) : json_null());
 	json_build_number(&object, "services", daemon->lineup->config->service_count);
 	json_build_number(&object, "backends", daemon->lineup->backend_count);
 	json_build_number(&object, "backends_resolved", resolved);

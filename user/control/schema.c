@@ -618,6 +618,14 @@ static void read_list(struct schema_reader *reader, const struct schema_field *f
 	read_items(reader, field, node, count, container);
 }
 
+static void read_inner(struct schema_reader *reader, const struct schema_field *field,
+		       const yaml_node_t *node, char *container)
+{
+	if (field->present_offset)
+		*(bool *)(container + field->present_offset) = true;
+	read_mapping(reader, field->fields, node, container + field->offset);
+}
+
 static void read_field(struct schema_reader *reader, const struct schema_field *field,
 		       const yaml_node_t *node, char *container)
 {
@@ -626,7 +634,7 @@ static void read_field(struct schema_reader *reader, const struct schema_field *
 	else if (field->scalar)
 		read_scalar(reader, field, node, container + field->offset);
 	else if (node->type == YAML_MAPPING_NODE)
-		read_mapping(reader, field->fields, node, container + field->offset);
+		read_inner(reader, field, node, container);
 	else
 		kind_mistake(reader, field, node, container + field->offset);
 }
@@ -668,7 +676,7 @@ unsigned int schema_line(const struct schema_reader *reader, const char *mapping
 	yaml_document_t *document = (yaml_document_t *)&reader->document;
 	yaml_node_pair_t *pair = pair_find(document, reader->root, mapping);
 
-	if (pair)
+	if (pair && key)
 		pair = pair_find(document, yaml_document_get_node(document, pair->value), key);
 	return pair ? line_of(yaml_document_get_node(document, pair->key)) : 1;
 }

@@ -59,8 +59,9 @@ struct schema_field {
 	const struct schema_field *fields;  /* or a mapping */
 	const struct schema_list *list;	    /* NULL: one of them, not many */
 	uint64_t minimum, maximum;	    /* of a number, port or duration */
-	const char *const *choices;	    /* names by enum value, NULL at the end */
-	const char *unit;		    /* of a number: "bytes"; NULL: plain */
+	size_t present_offset;	    /* of a mapping: bool, is it in the file? 0: nobody asks */
+	const char *const *choices; /* names by enum value, NULL at the end */
+	const char *unit;	    /* of a number: "bytes"; NULL: plain */
 	bool required;
 	const char *fallback;	   /* what an absent key means, as one would write it; */
 	const char *fallback_note; /* or in words, where the checks compute it */
@@ -88,7 +89,8 @@ void schema_mistake(struct schema_reader *reader, unsigned int line, const void 
 /* Is there a mistake about the value at this address (a list: its count's)? */
 bool schema_is_mistaken(const struct schema_reader *reader, const void *value);
 
-/* The line of a key in a mapping of the top level; 1 if it is not there. */
+/* The line of a key in a mapping of the top level, or with NULL that of the mapping
+ * itself; 1 if it is not there. */
 unsigned int schema_line(const struct schema_reader *reader, const char *mapping, const char *key);
 
 /* Print the mistakes in the order of their lines, as "path:line: text". 0 if there

@@ -64,7 +64,8 @@ static void write_mapping(const struct schema_field *fields, const char *contain
 			write_list(field, container, key_depth, out);
 		} else if (field->scalar) {
 			write_scalar(field, container + field->offset, key_depth, out);
-		} else {
+		} else if (!field->present_offset ||
+			   *(const bool *)(container + field->present_offset)) {
 			(void)fprintf(out, "%*s%s:\n", indent_of(depth), "", field->key);
 			write_mapping(field->fields, container + field->offset, depth + 1, false,
 				      out);

@@ -1,25 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* start.h - what is done once: links, sockets, XDP, privileges, workers, in the order
- * in which they need each other. daemon_stop() takes down whatever has come up.
+/* start.h - the steps of which engines' starts are made; they say in which order.
+ * daemon_stop() takes down whatever has come up.
+ *
+ * All but the void: 0, or a negative errno and a sentence in error[DAEMON_ERROR_SIZE].
  * Control; the main thread. */
 #ifndef RINGWAY_CONTROL_START_H
 #define RINGWAY_CONTROL_START_H
 
 #include "control/daemon.h"
 
-/* Before there is a table: look at the links of the lineup's configuration, and
- * whether the kernel forwards between them. All four: 0, or a negative errno and a
- * sentence in error[DAEMON_ERROR_SIZE]. */
+/* Look at the links of the lineup's configuration, and whether the kernel forwards
+ * between them. */
 int start_links(struct daemon *daemon, char *error);
 
-/* The same for a replay: one port that takes every frame. */
-void start_links_invented(struct daemon *daemon);
-
-/* With table and lineup: everything else, until datagrams flow. */
-int start_forwarding(struct daemon *daemon, const struct daemon_options *options, char *error);
-int start_replay(struct daemon *daemon, const struct daemon_options *options, char *error);
-
-/* Afterwards: warn of service addresses that nobody answers for. */
+/* Warn of service addresses that nobody answers for on those links. */
 void start_addresses_check(const struct daemon *daemon);
+
+/* In place of links: one port that takes every frame. */
+void start_port_invent(struct daemon *daemon);
+
+/* Memory of what workers remember. */
+int start_router(struct daemon *daemon, char *error);
+
+/* An io for each worker, on its CPU. config: what the engine itself knows of it. */
+int start_ios(struct daemon *daemon, const struct io_config *config, char *error);
+
+/* From here on ringwayctl is answered, though not before daemon_run(). */
+int start_control_socket(struct daemon *daemon, char *error);
+
+/* All capabilities but these, and for good. Threads started from here on inherit it. */
+int start_privileges_drop(const unsigned int *kept, size_t kept_count, char *error);
+
+int start_workers(struct daemon *daemon, char *error);
+int start_probes(struct daemon *daemon, char *error);
 
 #endif

@@ -1,19 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* start_links.c - what the interfaces and the kernel must be like. */
-#include <string.h>
-
 #include "control/start.h"
 #include "util/log.h"
-
-/* One port that takes every frame. */
-void start_links_invented(struct daemon *daemon)
-{
-	static const uint8_t mac[6] = { 0x02, 'R', 'W', 0, 0, 0 };
-
-	memcpy(daemon->links[0].mac, mac, sizeof(mac));
-	daemon->links[0].mtu = UINT16_MAX;
-	daemon->worker_count = 1;
-}
 
 static int links_read(struct daemon *daemon, char *error)
 {
@@ -38,6 +26,7 @@ static int links_read(struct daemon *daemon, char *error)
 	if (count < 0)
 		return count;
 	daemon->worker_count = (uint32_t)count;
+	daemon->port_count = (uint32_t)config->interface_count;
 	return link_watch_open(ifnames, daemon->links, config->interface_count, &daemon->link_watch,
 			       error, DAEMON_ERROR_SIZE);
 }

@@ -137,7 +137,7 @@ static int services_fill(const struct lineup *lineup, struct table_service *serv
 	return err;
 }
 
-int table_spec_build(const struct lineup *lineup, const struct host_link *links,
+int table_spec_build(const struct lineup *lineup, const struct host_link *links, size_t link_count,
 		     struct table **ret_table)
 {
 	const struct config *config = lineup->config;
@@ -146,13 +146,13 @@ int table_spec_build(const struct lineup *lineup, const struct host_link *links,
 	struct table_port ports[PORT_COUNT_MAX];
 	struct table_spec spec = {
 		.ports = ports,
-		.port_count = config->interface_count,
+		.port_count = link_count,
 		.services = services,
 		.service_count = config->service_count,
 	};
 	int err = services && backends ? services_fill(lineup, services, backends) : -ENOMEM;
 
-	for (size_t i = 0; i < config->interface_count; i++) {
+	for (size_t i = 0; i < link_count; i++) {
 		memcpy(ports[i].mac, links[i].mac, sizeof(ports[i].mac));
 		ports[i].mtu = links[i].mtu;
 	}

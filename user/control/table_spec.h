@@ -6,9 +6,9 @@
 #include "control/host.h"
 #include "control/lineup.h"
 
-/* links: one an interface of the configuration. No next hop is known in it yet. 0
+/* links: one a port. No next hop is known in it yet. 0
  * and *ret_table is the caller's; otherwise as table_build() or quic_lb_build(). */
-int table_spec_build(const struct lineup *lineup, const struct host_link *links,
+int table_spec_build(const struct lineup *lineup, const struct host_link *links, size_t link_count,
 		     struct table **ret_table);
 
 #endif

@@ -3,16 +3,25 @@
  * XDP is to be had.
  *
  * A two-way proxy for the same core: what arrives on a service's socket becomes a
- * frame (Ethernet, IP, UDP, payload, checksum 0xffff) that core decides on and
- * rewrites; what leaves is sent as a datagram to where the frame then points. A flow
- * is a client at a backend: one connected UDP socket upstream, whose answers come
- * back as frames of the backend to the client. So routing, health, drain, reload and
- * owner discovery know nothing of sockets.
+ * frame (Ethernet, IP, UDP, payload) that core decides on and rewrites; what leaves is
+ * sent as a datagram to where the frame then points. A flow is a client at a backend:
+ * one connected UDP socket upstream, whose answers come back as frames of the backend
+ * to the client. So routing, health, drain, reload and owner discovery know nothing of
+ * sockets.
  *
- * Frames are FRAME_UNCLASSIFIED: table_classify() says whose they are. What all
- * workers share is a struct socket_group: services' sockets, and the flows, which any
- * worker may send on, and of which one reads the answers. A client whose datagrams
- * come to another worker than before keeps its flow. */
+ * Frames are FRAME_UNCLASSIFIED: table_classify() says whose they are. There is one
+ * port, 0, and all Ethernet addresses are zero: a table whose port has that address,
+ * and whose backends have it for a next hop, lets them pass. Only TABLE_NAT makes
+ * sense. TTL and ECN end here, as the two sides are two paths: endpoints of QUIC find
+ * that ECN does not pass, and do without (RFC 9000 section 13.4.2); to copy the bits
+ * would cost a control message a datagram. The longest datagram is frame_size less
+ * some 110 bytes.
+ *
+ * What all workers share is a struct socket_group: services' sockets, and the flows,
+ * which any worker may send on, and of which one reads the answers. A client whose
+ * datagrams come to another worker than before keeps its flow. Workers are QSBR readers
+ * of liburcu's, offline while they wait. A flow's first datagram is the one that
+ * allocates and opens a file on its way; all others find it without a lock. */
 #ifndef RINGWAY_IO_SOCKET_H
 #define RINGWAY_IO_SOCKET_H
 
@@ -41,17 +50,15 @@ enum socket_steering {
 
 /* One address of a service. */
 struct socket_endpoint {
-	uint8_t ip_version; /* 4 or 6 */
-	uint8_t addr[16];   /* network order, the first 4 bytes for IPv4 */
+	uint8_t addr[16]; /* as in match_key; not 0.0.0.0, not :: */
 	uint16_t port_be;
-	uint8_t connection_id_len; /* of short headers, for steering; 0: not known, 8 are used */
+	uint8_t connection_id_len; /* 0..QUIC_CID_LEN_MAX, to steer by; 0: unknown, 8 are used */
 	bool is_quic;
 	uint32_t idle_ms; /* a flow without datagrams for so long is closed */
 };
 
 struct socket_source {
-	uint8_t ip_version;
-	uint8_t addr[16];
+	uint8_t addr[16]; /* as in match_key */
 };
 
 struct socket_group_config {
@@ -60,7 +67,7 @@ struct socket_group_config {
 	bool is_decoupled;	 /* a thread more a worker, that only receives */
 	uint32_t worker_count;	 /* 1..WORKER_COUNT_MAX */
 	uint32_t receive_buffer; /* bytes of each service's socket, 0: the kernel's default */
-	uint32_t flow_max;	 /* flows in all: beyond, datagrams of new ones are dropped */
+	uint32_t flow_max; /* 1..SOCKET_FLOW_COUNT_MAX: beyond, datagrams of new ones are dropped */
 	const struct socket_source *sources; /* to send from to backends, in turn; copied */
 	size_t source_count;		     /* 0: the kernel chooses */
 };
@@ -74,17 +81,19 @@ int socket_group_open(const struct socket_group_config *config, struct socket_gr
 		      char *error, size_t error_size);
 
 /* Serve exactly these addresses from now on: opens and binds a socket a worker for each
- * that is new, closes those that are gone with their flows. Before io_socket.open() or
- * while workers run. All or nothing: on failure the old ones go on. Returns as above.
- * Control; one thread. */
+ * that is new, closes those that are gone; their flows follow within some two seconds.
+ * For those that stay, idle_ms, is_quic and connection_id_len change. Before
+ * io_socket.open() or while workers run. All or nothing: on failure the old ones go on.
+ * Binding a port below 1024 takes CAP_NET_BIND_SERVICE, at a reload as well. Returns as
+ * above. Control, the thread that opens and closes the ios; waits for a grace period. */
 int socket_group_listen(struct socket_group *group, const struct socket_endpoint *endpoints,
 			size_t count, char *error, size_t error_size);
 
 /* X(constant, name, meaning): what frames' counters do not tell. */
 #define SOCKET_COUNTERS(X)                                                           \
 	X(FLOWS_OPENED, "flows_opened", "upstream sockets opened")                   \
-	X(FLOWS_EXPIRED, "flows_expired", "upstream sockets closed, being idle")     \
-	X(FLOWS_REFUSED, "flows_refused", "datagrams of flows beyond limits.flows")  \
+	X(FLOWS_EXPIRED, "flows_expired", "upstream sockets closed: idle, or gone")  \
+	X(FLOWS_REFUSED, "flows_refused", "datagrams of flows beyond socket.flows")  \
 	X(FLOW_ERRORS, "flow_errors",                                                \
 	  "upstream sockets that could not be opened: no port, no file")             \
 	X(UNREACHABLE, "unreachable", "ICMP errors that backends' sockets reported") \
@@ -102,7 +111,7 @@ struct socket_stats {
 	uint64_t flows; /* now open */
 	uint64_t counts[SOCKET_COUNTER_COUNT];
 	uint64_t dropped_service; /* by the kernel: no room in a service's socket (SO_MEMINFO) */
-	uint64_t dropped_flow;	  /* likewise in flows' sockets, closed ones included */
+	uint64_t dropped_flow;	  /* likewise in flows' sockets; seen late of those open */
 };
 
 /* Any thread; costs a system call a service's socket, none a flow's. */

@@ -1,0 +1,279 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# socket_test.sh - engine socket: a user without any privilege forwards HTTP/3 and plain
+# UDP by the kernel's sockets, through every way to call it; with drain, health, reload
+# and its end as with interfaces. And engine auto says why it is there.
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+load=$BUILD/ringway-load
+nobody=65534
+service_port=8443
+plain_port=8053
+echo_port=5353
+size_mb=${QUICK:+5}
+size_mb=${size_mb:-50}
+reloads=${QUICK:+10}
+reloads=${reloads:-40}
+
+topology_engine=socket
+topology_up 2
+config=$topology_dir/ringway.yaml
+stats=$topology_dir/stats.json
+chown $nobody "$topology_dir"
+chmod 755 "$topology_dir"
+install -m 755 "$BUILD/ringwayd" "$topology_dir/ringwayd"
+# Nothing gets from one interface to another but by ringwayd.
+run_in forwarder sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0
+
+# plain_service NAME PORT BACKEND...: plain UDP, as an item of `services`.
+plain_service() {
+	local i
+
+	cat <<-END
+		  - name: $1
+		    addresses: [$service_ipv4, "$service_ipv6"]
+		    port: $2
+		    protocol: udp
+		    backends:
+	END
+	for i in "${@:3}"; do
+		echo "      - { name: backend$i, addresses: [10.0.$i.2, \"2001:db8:$i::2\"], port: $echo_port }"
+	done
+}
+
+# configure SOCKETS: HTTP/3 and plain UDP at both backends.
+configure() {
+	topology_sockets=$1
+	topology_config "$config"
+	sed -i '/mode: nat/a\    health: { probe: quic, interval: 200ms, timeout: 150ms, rise: 2, fall: 2 }' \
+		"$config"
+	plain_service plain $plain_port 1 2 >>"$config"
+}
+
+# start_as_nobody [SETPRIV OPTION]...
+start_as_nobody() {
+	start_ringwayd_by setpriv --reuid=$nobody --regid=$nobody --clear-groups "$@" \
+		"$topology_dir/ringwayd" -c "$config"
+}
+
+status() {
+	ringwayctl status --json >"$topology_dir/status.json"
+	json "$topology_dir/status.json" "$1"
+}
+
+end_in_time() {
+	local begin=${EPOCHREALTIME/./} spent_ms
+
+	stop_ringwayd "$@" || fail "exit status $? after SIG${1:-TERM}"
+	spent_ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+	((spent_ms < 2000)) || fail "the end took $spent_ms ms"
+	[[ ! -e $topology_dir/ringway.sock ]] || fail 'the socket file is left'
+}
+
+# plain_flows ADDRESS FLOWS DATAGRAMS
+plain_flows() {
+	run_in client python3 "$tests_dir/peer.py" udp-client "$1" $plain_port "$2" "$3"
+}
+
+both_families() {
+	local address
+
+	for address in $service_ipv4 $service_ipv6; do
+		download $address $service_port file "$topology_dir/got"
+		same_content "$topology_dir/www/file" "$topology_dir/got/file" ||
+			fail "$1, $address: other content"
+		rm "$topology_dir/got/file"
+		plain_flows $address 8 10
+	done
+	echo "$1: $size_mb MB byte-identical in both families"
+}
+
+# check_calls CALLS SETTINGS [SETPRIV OPTION]...: what else sockets are told.
+check_calls() {
+	local name="$1${2:+, $2}"
+
+	configure "calls: $name"
+	start_as_nobody "${@:3}"
+	both_families "$name"
+	stats_at_rest "$stats"
+	check_conservation "$stats"
+	check_true "$name: nothing is lost in sockets" "$stats" 'not any(d["sockets"][k] for k in
+		("flows_refused", "flow_errors", "ring_full", "truncated"))'
+	check_true "$name: a flow for each client at its backend" "$stats" 'd["sockets"]["flows"] >= 18'
+	check_equal "$name: engine and calls" "socket $1" \
+		"$(status 'd["engine"] + " " + d["socket"]["calls"]')"
+}
+
+# outs SERVICE: datagrams to each of its backends.
+outs() {
+	ringwayctl backends --json >"$topology_dir/backends.json"
+	json "$topology_dir/backends.json" \
+		"' '.join(str(b['out']['datagrams']) for b in d if b['service'] == '$1')"
+}
+
+outs_are() {
+	[[ $(outs "$1") == "$2" ]]
+}
+
+# health_is NAME up|down
+health_is() {
+	ringwayctl backends --json >"$topology_dir/backends.json" &&
+		[[ $(json "$topology_dir/backends.json" \
+			"[b['state'] for b in d if b['service'] == 'web' and b['backend'] == '$1']") == "['$2']" ]]
+}
+
+# reload_refused WHAT PATTERN...
+reload_refused() {
+	local before pattern
+
+	before=$(status 'd["generation"]')
+	! ringwayctl reload >"$topology_dir/reload.log" 2>&1 || fail "$1: not refused"
+	for pattern in "${@:2}" 'nothing has changed'; do
+		grep -q "$pattern" "$topology_dir/reload.log" ||
+			fail "$1: nothing like \"$pattern\" in $(<"$topology_dir/reload.log")"
+	done
+	check_equal "$1: generation" "$before" "$(status 'd["generation"]')"
+}
+
+# start_refused WHAT PATTERN
+start_refused() {
+	! start_as_nobody 2>/dev/null || fail "$1: not refused"
+	grep -q "error: .*$2" "$topology_dir/ringwayd.log" ||
+		fail "$1: nothing like \"$2\" in $(<"$topology_dir/ringwayd.log")"
+	echo "$1: $(grep error: "$topology_dir/ringwayd.log")"
+}
+
+mkdir "$topology_dir/www" "$topology_dir/got"
+head -c "${size_mb}M" /dev/urandom >"$topology_dir/www/file"
+declare -A servers
+for i in 1 2; do
+	start_server "backend$i" "$backend_port" "$topology_dir/www"
+	servers[$i]=$started_pid
+	start "backend$i" "$topology_dir/echo$i.log" python3 "$tests_dir/peer.py" udp-server $echo_port
+	wait_for 10 "the echo server on backend$i" udp_is_bound "backend$i" $echo_port udp6
+done
+
+for calls in epoll mmsg io_uring; do
+	check_calls $calls ''
+	end_in_time
+done
+check_calls mmsg 'decoupled: yes'
+end_in_time INT
+check_calls epoll 'workers: 2, steering: connection-id' \
+	--inh-caps=+bpf,+net_admin --ambient-caps=+bpf,+net_admin
+check_true 'both workers have clients' "$stats" 'all(w["received"] for w in d["workers"])'
+end_in_time
+
+# What is refused at start.
+sed -i "s/$service_ipv4, /192.0.2.77, /" "$config"
+start_refused 'a foreign address' 'service web: .*192\.0\.2\.77.*ip address add'
+configure 'workers: 2'
+sed -i "s/port: $service_port/port: 443/" "$config"
+start_refused 'a reserved port' 'service web: .*:443.*CAP_NET_BIND_SERVICE'
+configure 'workers: 2'
+sed -i 's|^control_socket: .*|control_socket: /run/ringway.nobody/a.sock|' "$config"
+start_refused 'a control socket where nobody may write' '/run/ringway.nobody.*Permission denied'
+
+# Drain, and health.
+configure 'workers: 2'
+start_as_nobody
+check_equal 'capabilities' 0000000000000000 \
+	"$(sed -n 's/^CapPrm:\t//p' "/proc/$ringwayd_pid/status")"
+ringwayctl drain plain/backend1 >/dev/null
+plain_flows $service_ipv4 20 1
+check_equal 'datagrams while backend1 is drained' '0 20' "$(outs plain)"
+ringwayctl undrain plain/backend1 >/dev/null
+plain_flows $service_ipv6 20 1
+[[ $(outs plain) != '0 '* ]] || fail "backend1 gets nothing: $(outs plain)"
+wait_for 10 'backend2 to be up' health_is backend2 up
+stop "${servers[2]}" KILL 2>/dev/null || true
+wait_for 10 'backend2 to be down' health_is backend2 down
+before=$(outs web)
+for ((i = 0; i < 12; i++)); do
+	run_in client bash -c "echo -n connection >/dev/udp/$service_ipv4/$service_port"
+done
+wait_for 5 'twelve datagrams at backend1' outs_are web "$((${before% *} + 12)) ${before#* }"
+echo 'backend2 is down: backend1 gets all that is new'
+start_server backend2 "$backend_port" "$topology_dir/www"
+wait_for 10 'backend2 to be up again' health_is backend2 up
+
+# Reloads: services come and go, and a mistake changes nothing.
+cp "$config" "$topology_dir/good.yaml"
+plain_service more 8054 1 2 >>"$config"
+sed -i "/name: more/,\$s/port: $echo_port/port: 5354/" "$config"
+for i in 1 2; do
+	start "backend$i" "$topology_dir/more$i.log" python3 "$tests_dir/peer.py" udp-server 5354
+	wait_for 10 "the second echo server on backend$i" udp_is_bound "backend$i" 5354 udp6
+done
+ringwayctl reload
+run_in client python3 "$tests_dir/peer.py" udp-client $service_ipv6 8054 4 5
+cp "$topology_dir/good.yaml" "$config"
+ringwayctl reload
+! udp_is_bound forwarder 8054 udp udp6 || fail 'the socket of a removed service is left'
+plain_service far 8055 1 | sed "s/$service_ipv4/192.0.2.77/; s/port: $echo_port/port: 5355/" >>"$config"
+reload_refused 'a foreign address' 'service far: .*192\.0\.2\.77'
+! udp_is_bound forwarder 8055 udp6 || fail 'a refused reload has left a socket'
+sed 's/workers: 2/workers: 3/' "$topology_dir/good.yaml" >"$config"
+reload_refused 'what is fixed' 'socket cannot change'
+cp "$topology_dir/good.yaml" "$config"
+plain_flows $service_ipv4 4 5
+
+# Reloads under load: what is sent arrives, whichever backend a flow is at. The sinks
+# take it before the echo servers would.
+run_in forwarder ethtool -K wan gro on >/dev/null # veth takes raw frames then
+for i in 1 2; do
+	start "backend$i" "$topology_dir/sink$i.json" "$load" sink --json --interface=lan --port=$echo_port
+	sinks[i]=$started_pid
+	wait_for 10 "the sink on backend$i" grep -q '^counting on' "$topology_dir/sink$i.json"
+done
+
+# of_load LOG KEY: of the JSON behind what it said at its start.
+of_load() {
+	python3 -c 'import json, sys
+log = open(sys.argv[1]).read()
+print(json.JSONDecoder().raw_decode(log[log.index("{"):])[0][sys.argv[2]])' "$@"
+}
+
+start client "$topology_dir/sent.json" "$load" send --json --interface=wan \
+	--to=$service_ipv4:$plain_port --flows=300 --rate=1000 --seconds=60 --count=1000000
+sender=$started_pid
+for ((i = 1; i <= reloads; i++)); do
+	cp "$topology_dir/good.yaml" "$config"
+	case $((i % 4)) in
+	0) ;;
+	1) sed -i "/name: plain/,\$s/ - { name: backend1,.*//; /^ *$/d" "$config" ;;
+	2) plain_service more 8054 1 2 | sed "s/port: $echo_port/port: 5354/" >>"$config" ;;
+	3) sed -i "/name: plain/,\$s/ - { name: backend2,.*//; /^ *$/d" "$config" ;;
+	esac
+	ringwayctl reload >/dev/null
+	sleep 0.1
+done
+stop "$sender"
+stats_at_rest "$stats"
+for i in 1 2; do
+	stop "${sinks[i]}"
+done
+sent=$(of_load "$topology_dir/sent.json" sent)
+lost=$(json "$stats" 'd["sockets"]["dropped_service"]')
+received=$(($(of_load "$topology_dir/sink1.json" received) + $(of_load "$topology_dir/sink2.json" received)))
+check_equal "of $sent datagrams over $reloads reloads, $lost of which found no room" \
+	"$sent" $((received + lost))
+check_conservation "$stats"
+end_in_time
+
+# engine auto: sockets where XDP may not be had, and AF_XDP where it may.
+topology_engine=auto
+run_in forwarder sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+configure 'workers: 2'
+start_as_nobody
+grep 'warning: engine auto: af_xdp is not to be had: .*CAP_.*; going on with engine socket' \
+	"$topology_dir/ringwayd.log" || fail "no sentence in $(<"$topology_dir/ringwayd.log")"
+check_equal 'auto of nobody' 'socket []' "$(status '"{engine} {interfaces}".format(**d)')"
+both_families 'auto of nobody'
+end_in_time
+chown root "$topology_dir" # who would need a capability to remove a file from others'
+start_ringwayd "$config"
+check_equal 'auto of root' 'af_xdp None' "$(status '"{engine} {socket}".format(**d)')"
+both_families 'auto of root'
+end_in_time
