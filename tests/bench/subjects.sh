@@ -91,10 +91,10 @@ nginx_start() {
 		load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 		daemon off;
 		master_process off;
-		worker_rlimit_nofile 1000000;
+		worker_rlimit_nofile 20000;
 		pid $topology_dir/nginx.pid;
 		error_log $topology_dir/nginx.log error;
-		events { worker_connections 400000; }
+		events { worker_connections 19000; }
 		stream {
 			server {
 				listen $service_ipv4:$service_port udp rcvbuf=25m;
@@ -149,7 +149,7 @@ socket_start() {
 
 	{
 		echo 'engine: socket'
-		echo "socket: { calls: $1, workers: 1, receive_buffer: 26214400, flows: 400000 }"
+		echo "socket: { calls: $1, workers: 1, receive_buffer: 26214400, flows: 10000 }"
 		sed '/^interfaces:/,/^hash_key:/ { /^hash_key:/!d }' "$topology_dir/ringway.yaml"
 	} >"$config"
 	stack_prepare

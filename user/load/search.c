@@ -258,7 +258,6 @@ int load_search_run(const struct load_search_config *config, struct load_search_
 	const struct load_sink_config sink = {
 		.ifname = config->sink_ifname,
 		.netns = config->sink_netns,
-		.port = config->source.shape.to.port,
 	};
 	struct search search = {
 		.config = config,
