@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the rows of tests/bench/run to a table and JSON: medians, ratios, bars."""
+"""From the rows of tests/bench/run to tables, plots and JSON: medians, ratios, bars."""
 import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 
 # Two runs of one program that differ by less than this are the same.
@@ -54,7 +55,9 @@ MEASURES = {
         lambda m: m["counts"]["forward_ns"] / max(m["counts"]["received"], 1),
     ("busy time a datagram", "ns"):
         lambda m: m["counts"]["busy_ns"] / max(m["counts"]["received"], 1),
-    ("CPU time", "s"): lambda m: m["cpu_s"],
+    ("machine busy a datagram", "ns"):
+        lambda m: m["path"]["busy_s"] * 1e9 / max(m["path"]["sunk"], 1),
+    ("CPU time", "s"): lambda m: m["process"]["cpu_s"],
     ("dropped, tx_full", "datagrams"): lambda m: m["counts"]["tx_full"],
     ("dropped, rx_ring_full", "datagrams"): lambda m: m["counts"]["rx_ring_full"],
 }
@@ -95,8 +98,88 @@ def path_suite(measurements):
     return {"suite": "path", "rows": rows, "ratios": ratios, "bars": bars}
 
 
+# What must be that many times what another reaches, in the rate at saturation.
+TIMES = {"nginx": 5, "socket_epoll": 4, "socket_mmsg": 3, "testpmd": 1}
+# Who must not be faster at the median and the 90th percentile, at one rate for all.
+SLOWER = ("nginx", "socket_epoll", "socket_mmsg", "socket_io_uring")
+
+
+def opponents_rates(rows, row_of):
+    """Rates at saturation, and by round the ratio of ringwayd's to each."""
+    rates, ratios = {}, {}
+    for m in rows:
+        rates.setdefault(m["subject"], []).append(m["path"]["sunk"] / m["path"]["seconds"])
+        busy = m["path"]["busy_s"] * 1e9 / max(m["path"]["sunk"], 1)
+        row_of.setdefault((m["subject"], "machine busy a datagram", "ns"), []).append(busy)
+        if m["process"]:
+            row_of.setdefault((m["subject"], "memory", "MiB"), []).append(
+                m["process"]["memory_mib"])
+        if m["counts"]:
+            own = m["counts"]["forward_ns"] / max(m["counts"]["received"], 1)
+            row_of.setdefault((m["subject"], "own time a datagram", "ns"), []).append(own)
+    for subject, runs in rates.items():
+        row_of[subject, "rate at saturation", "datagrams/s"] = runs
+        if subject != "ringwayd":
+            ratios[f"ringwayd to {subject}, at saturation"] = statistics.median(
+                ours / max(theirs, 1) for ours, theirs in zip(rates["ringwayd"], runs))
+    return ratios
+
+
+def opponents_suite(rows):
+    row_of = {}
+    ratios = opponents_rates([r for r in rows if "path" in r], row_of)
+    loss_free = {r["subject"]: r["search"]["rate"] for r in rows if "search" in r}
+    latencies = {r["subject"]: r["latency"] for r in rows if "latency" in r}
+    at = next((r["rate"] for r in rows if "latency" in r), 0)
+    bars = {}
+    for subject, rate in loss_free.items():
+        row_of[subject, "rate without loss", "datagrams/s"] = [rate]
+        if subject != "ringwayd" and rate:
+            ratios[f"ringwayd to {subject}, without loss"] = loss_free["ringwayd"] / rate
+    for subject, latency in latencies.items():
+        for percentile in ("p50", "p90", "p99"):
+            row_of[subject, f"latency at {at}/s, {percentile}", "us"] = [
+                latency[percentile] / 1000]
+    for subject, times in TIMES.items():
+        ratio = ratios.get(f"ringwayd to {subject}, at saturation")
+        if ratio:
+            bars[f"rate to {subject}'s"] = bar(ratio, f">= {times}", ratio >= times)
+    for percentile in ("p50", "p90"):
+        for subject in SLOWER:
+            if subject in latencies and "ringwayd" in latencies:
+                ratio = latencies["ringwayd"][percentile] / max(latencies[subject][percentile], 1)
+                bars[f"latency {percentile} to {subject}'s"] = bar(ratio, "<= 1", ratio <= 1)
+    return {"suite": "opponents", "ratios": ratios, "bars": bars,
+            "rows": [row(*key, runs) for key, runs in row_of.items()]}
+
+
+def opponents_plot(suite, out):
+    """Bars of the rates, as SVG."""
+    rates = {metric: {r["subject"]: r["value"] for r in suite["rows"] if r["metric"] == metric}
+             for metric in ("rate at saturation", "rate without loss")}
+    subjects = sorted(rates["rate at saturation"], key=rates["rate at saturation"].get)
+    lines = [f'"{s}" {rates["rate at saturation"][s] / 1000} '
+             f'{rates["rate without loss"].get(s, 0) / 1000}'.replace("_", " ")
+             for s in subjects]
+    plot = f"""set terminal svg size 800,420 font "sans,12" background "white"
+set output "{out}/opponents.svg"
+set style data histograms
+set style fill solid 0.8 border -1
+set ylabel "1000 datagrams a second"
+set yrange [0:]
+set xtics rotate by -30
+set key top left
+$rates << END
+{chr(10).join(lines)}
+END
+plot $rates using 2:xtic(1) title "at saturation", "" using 3 title "without loss"
+"""
+    subprocess.run(["gnuplot"], input=plot, text=True, check=True)
+
+
 def show(suite):
-    for r in suite["rows"]:
+    for r in sorted(suite["rows"], key=lambda r: r["metric"]) if suite["suite"] == "opponents" \
+            else suite["rows"]:
         print(f"{r['subject']:58} {r['metric']:33} {r['value']:12.1f} {r['unit']:12}"
               f"{min(r['runs']):12.1f} .. {max(r['runs']):.1f}")
     for name, ratio in suite["ratios"].items():
@@ -107,17 +190,22 @@ def show(suite):
     print()
 
 
-def main(out):
+SUITES = {"forward": forward_suite, "path": path_suite, "opponents": opponents_suite}
+
+
+def main(out, names):
     with open(f"{out}/host.json", encoding="utf-8") as file:
         host = json.load(file) | {"kernel": platform.release(), "cpus": os.cpu_count()}
     print(f"\n{host['command']}\nLinux {host['kernel']}, {host['cpus']} CPUs, {host['driver']}, "
           f"native XDP, {host['mode']} mode; medians, then the spread of the runs\n")
-    for suite in (forward_suite(rows_of(f"{out}/forward.rows")),
-                  path_suite(rows_of(f"{out}/path.rows"))):
-        with open(f"{out}/{suite['suite']}.json", "w", encoding="utf-8") as file:
+    for name in names:
+        suite = SUITES[name](rows_of(f"{out}/{name}.rows"))
+        with open(f"{out}/{name}.json", "w", encoding="utf-8") as file:
             json.dump(suite | {"host": host}, file, indent=1)
         show(suite)
+        if name == "opponents":
+            opponents_plot(suite, out)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# path.sh - one load through one subject, and what came of it, as a line of JSON. To be
+# sourced after subjects.sh.
+#
+# Frames come from CPU 0, which on veth also runs the receiver's NAPI; subjects run on
+# the last one.
+
+generator_cpu=0
+
+mac_of() {
+	run_in forwarder ip -o link show "$1" | sed 's/.*link\/ether \([0-9a-f:]*\).*/\1/'
+}
+
+path_prepare() {
+	topology_up 1
+	topology_config "$topology_dir/ringway.yaml"
+	echo "cpus: [$forwarder_cpu]" >>"$topology_dir/ringway.yaml"
+	# Everybody's neighbours, without which the first frames would be dropped.
+	run_in client bash -c 'echo >/dev/udp/198.51.100.1/9'
+	run_in forwarder bash -c "echo >/dev/udp/198.51.100.2/9; echo >/dev/udp/$backend_ipv4/9"
+	# What the forwarder's sockets send has its whole checksum, so that the sink can judge.
+	run_in forwarder ethtool -K lan1 tx off >/dev/null
+	declare -gA targets=([out]=$service_ipv4:$service_port [back]=198.51.100.2:50000)
+	declare -gA sources=([out]=198.51.100.2 [back]=$backend_ipv4:$backend_port)
+	declare -gA macs=([out]=$(mac_of wan) [back]=$(mac_of lan1))
+}
+
+# send out|back HOST INTERFACE OPTION...
+send() {
+	run_in "$2" "$BUILD/ringway-load" send --interface="$3" --to="${targets[$1]}" \
+		--from="${sources[$1]}" --mac="${macs[$1]}" --cpu=$generator_cpu --json "${@:4}" \
+		>"$topology_dir/send.json" 2>"$topology_dir/send.log" ||
+		cat "$topology_dir/send.log" >&2
+}
+
+# Jiffies that the machine's CPUs were busy.
+busy_jiffies() {
+	awk '/^cpu / { print $2 + $3 + $4 + $7 + $8; exit }' /proc/stat
+}
+
+# load out|back SECONDS: saturate the path with datagrams of connections that are known;
+# prints what the sink got, how long it took, and how busy the machine was.
+load() {
+	local sink log=$topology_dir/sink.json busy
+	local -a from=(client wan) to=(backend1 lan) flows=1000
+
+	[[ $1 == out ]] || from=(backend1 lan) to=(client wan) flows=1
+	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --handshake --json
+	sink=$started_pid
+	wait_for 10 'the sink' sink_is_attached "${to[@]}"
+	[[ $1 == back ]] ||
+		send "$1" "${from[@]}" --kind=quic-initial --flows="$flows" --rate=5000 --count=2000
+	busy=$(busy_jiffies)
+	send "$1" "${from[@]}" --kind=quic-short --flows="$flows" --rate=0 --count=100000000 \
+		--seconds="$2"
+	busy=$(($(busy_jiffies) - busy))
+	stop "$sink"
+	sed -n '/^{/,$p' "$log" >"$topology_dir/sunk.json" # after what it said to stderr
+	echo "{\"sunk\": $(json "$topology_dir/sunk.json" 'd["received"]')," \
+		"\"busy_s\": $(awk "BEGIN { print $busy / $(getconf CLK_TCK) }")," \
+		"\"seconds\": $(json "$topology_dir/send.json" 'd["seconds"]')}"
+}
+
+# loss_free SUBJECT: the rate to the backend up to which nothing is lost; one line of JSON.
+loss_free() {
+	subject_start "$1"
+	connections_open
+	run_in client "$BUILD/ringway-load" search --interface=wan --to="${targets[out]}" \
+		--from="${sources[out]}" --mac="${macs[out]}" --cpu=$generator_cpu \
+		--kind=quic-short --flows=1000 --sink-interface=lan \
+		--sink-netns="$topology_prefix-backend1" --seconds="$2" --minimum=2000 \
+		--maximum=800000 --resolution=4000 --loss=0.01 --json \
+		>"$topology_dir/search.json" 2>"$topology_dir/search.log" ||
+		cat "$topology_dir/search.log" >&2
+	subject_stop
+	echo "{\"subject\": \"$1\", \"search\": $(json "$topology_dir/search.json" 'json.dumps(d)')}"
+}
+
+# latency SUBJECT RATE SECONDS: what the subject adds, at one rate for all.
+latency() {
+	local sink log=$topology_dir/sink.json
+
+	subject_start "$1"
+	connections_open
+	start backend1 "$log" "$BUILD/ringway-load" sink --interface=lan --json
+	sink=$started_pid
+	wait_for 10 'the sink' sink_is_attached backend1 lan
+	send out client wan --kind=quic-short --flows=1000 --rate="$2" --count=100000000 \
+		--seconds="$3"
+	stop "$sink"
+	subject_stop
+	sed -n '/^{/,$p' "$log" >"$topology_dir/sunk.json"
+	echo "{\"subject\": \"$1\", \"rate\": $2," \
+		"\"latency\": $(json "$topology_dir/sunk.json" 'json.dumps(d["latency_ns"])')}"
+}
+
+# The subject learns 1000 connections, from clients' Initials and their answers.
+connections_open() {
+	local sink
+
+	start backend1 "$topology_dir/opening.log" "$BUILD/ringway-load" sink --interface=lan \
+		--handshake
+	sink=$started_pid
+	wait_for 10 'the sink' sink_is_attached backend1 lan
+	send out client wan --kind=quic-initial --flows=1000 --rate=5000 --count=2000
+	stop "$sink"
+}
+
+sink_is_attached() {
+	run_in "$1" ip link show "$2" | grep -q 'prog/xdp'
+}
+
+# Seconds of CPU that all threads of a process have had.
+cpu_seconds() {
+	cat "/proc/$1/task/"*/schedstat | awk '{ sum += $1 } END { printf "%.2f\n", sum / 1e9 }'
+}
+
+# MiB of memory of a process that are its own.
+memory_mib() {
+	awk '/^(Rss(Anon|Shmem)):/ { sum += $2 } END { printf "%.1f\n", sum / 1024 }' \
+		"/proc/$1/status"
+}
+
+# measure NAME SUBJECT out|back SECONDS
+measure() {
+	local path process=null counts=null
+
+	subject_start "$2"
+	path=$(load "$3" "$4")
+	if [[ -n $subject_pid ]]; then
+		process="{\"cpu_s\": $(cpu_seconds "$subject_pid"), \"memory_mib\": $(memory_mib "$subject_pid")}"
+	fi
+	[[ $subject_pid != "$ringwayd_pid" ]] || counts=$(ringwayd_counts)
+	subject_stop
+	[[ $2 != l2fwd ]] || counts=$(grep '^{' "$topology_dir/subject.log")
+	echo "{\"subject\": \"$1\", \"direction\": \"$3\", \"path\": $path," \
+		"\"process\": $process, \"counts\": $counts}"
+}
+
+ringwayd_counts() {
+	ringwayctl stats --json >"$topology_dir/stats.json"
+	json "$topology_dir/stats.json" 'json.dumps(
+		{key: w[key] for w in d["workers"] for key in ("received", "forward_ns", "busy_ns")} |
+		{"tx_full": d["totals"]["dropped"]["tx_full"], "rx_ring_full":
+			sum(p["rx_ring_full"] for w in d["workers"] for p in w["ports"])})'
+}

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# subjects.sh - what the benchmarks compare: ways of bringing datagrams of a service to
+# its backend and back. To be sourced after scripts/topology.sh.
+#
+# NAME_start begins to forward between wan and lan1 of the forwarder, on one core, and
+# returns when traffic flows; subject_stop ends what was started last. $subject_pid is
+# its process, empty where the kernel alone does it.
+
+programs=$BUILD/tests/bench
+forwarder_cpu=$(($(nproc) - 1))
+backend_ipv4=10.0.1.2
+subject_pid=
+
+subject_start() {
+	subject_pid=
+	subject_undo=
+	"$1_start"
+}
+
+subject_stop() {
+	[[ -z $subject_pid ]] || stop "$subject_pid" || true
+	[[ -z $subject_undo ]] || "$subject_undo"
+	subject_pid=
+}
+
+# subject_run READY_TEXT COMMAND...: pinned, until its log says that it is ready.
+subject_run() {
+	local log=$topology_dir/subject.log
+
+	start forwarder "$log" taskset -c "$forwarder_cpu" "${@:2}"
+	subject_pid=$started_pid
+	wait_for 20 "${2##*/}" subject_is_ready "$log" "$1"
+}
+
+subject_is_ready() {
+	is_running "$subject_pid" && grep -q "$2" "$1"
+}
+
+# The ceiling: AF_XDP, and nothing but MAC addresses.
+l2fwd_start() {
+	subject_run ready "$programs/l2fwd" --from=wan --to=lan1
+}
+
+# ringwayd_start [CONFIG]: the product.
+ringwayd_start() {
+	start_ringwayd "${1:-$topology_dir/ringway.yaml}"
+	subject_pid=$ringwayd_pid
+	wait_for 10 'next hops' next_hops_are_known
+}
+
+next_hops_are_known() {
+	ringwayctl status --json >"$topology_dir/status.json" &&
+		[[ $(json "$topology_dir/status.json" 'd["backends_resolved"]') == 1 ]]
+}
+
+# The in-kernel way: the same rewriting in XDP, ended by a redirect.
+xdp_nat_start() {
+	subject_run ready "$programs/xdp_nat" --from=wan --to=lan1 \
+		--service="$service_ipv4:$service_port" --backend="$backend_ipv4:$backend_port"
+}
+
+# DPDK's plain forwarding, nothing rewritten.
+testpmd_start() {
+	local other=$((forwarder_cpu ? 0 : 1))
+
+	subject_run 'Press enter to exit\|io packet forwarding' dpdk-testpmd --lcores="0@$other,1@$forwarder_cpu" \
+		--no-huge -m 512 --no-pci --iova-mode=va --file-prefix="$topology_prefix" \
+		--vdev net_af_xdp0,iface=wan --vdev net_af_xdp1,iface=lan1 -- \
+		--forward-mode=io --auto-start --no-mlockall --total-num-mbufs=8192 \
+		--stats-period=3600
+}
+
+# What the kernel takes from a veth end without XDP it takes by NAPI only with GRO.
+stack_prepare() {
+	subject_undo=stack_undo
+	run_in forwarder ethtool -K wan gro on >/dev/null
+	run_in forwarder ethtool -K lan1 gro on >/dev/null
+}
+
+stack_undo() {
+	run_in forwarder nft flush ruleset
+	run_in forwarder ethtool -K wan gro off >/dev/null
+	run_in forwarder ethtool -K lan1 gro off >/dev/null
+}
+
+# One worker, as many sessions as there are flows.
+nginx_start() {
+	stack_prepare
+	cat >"$topology_dir/nginx.conf" <<-END
+		load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+		daemon off;
+		master_process off;
+		worker_rlimit_nofile 20000;
+		pid $topology_dir/nginx.pid;
+		error_log $topology_dir/nginx.log error;
+		events { worker_connections 19000; }
+		stream {
+			server {
+				listen $service_ipv4:$service_port udp rcvbuf=25m;
+				proxy_pass $backend_ipv4:$backend_port;
+				proxy_timeout 60s;
+			}
+		}
+	END
+	start forwarder "$topology_dir/subject.log" taskset -c "$forwarder_cpu" \
+		nginx -c "$topology_dir/nginx.conf" -p "$topology_dir"
+	subject_pid=$started_pid
+	wait_for 10 nginx udp_is_bound forwarder "$service_port" udp
+}
+
+# The kernel's NAT with connection tracking.
+nft_stateful_start() {
+	stack_prepare
+	run_in forwarder sysctl -qw net.netfilter.nf_conntrack_max=4000000 2>/dev/null || true
+	run_in forwarder nft -f - <<-END
+		table ip bench {
+			chain in {
+				type nat hook prerouting priority dstnat
+				ip daddr $service_ipv4 udp dport $service_port dnat to $backend_ipv4:$backend_port
+			}
+		}
+	END
+}
+
+# The same rewriting, nothing remembered.
+nft_stateless_start() {
+	stack_prepare
+	run_in forwarder nft -f - <<-END
+		table ip bench {
+			chain in {
+				type filter hook prerouting priority raw
+				ip daddr $service_ipv4 udp dport $service_port notrack \
+					udp dport set $backend_port ip daddr set $backend_ipv4
+				ip saddr $backend_ipv4 udp sport $backend_port notrack
+			}
+			chain out {
+				type filter hook postrouting priority srcnat
+				ip saddr $backend_ipv4 udp sport $backend_port \
+					udp sport set $service_port ip saddr set $service_ipv4
+			}
+		}
+	END
+}
+
+# ringwayd on sockets, on one thread. socket_epoll is the classic: receive one, send one.
+socket_start() {
+	local config=$topology_dir/socket.yaml
+
+	{
+		echo 'engine: socket'
+		echo "socket: { calls: $1, workers: 1, receive_buffer: 26214400, flows: 10000 }"
+		sed '/^interfaces:/,/^hash_key:/ { /^hash_key:/!d }' "$topology_dir/ringway.yaml"
+	} >"$config"
+	stack_prepare
+	start_ringwayd "$config"
+	subject_pid=$ringwayd_pid
+}
+
+socket_epoll_start() {
+	socket_start epoll
+}
+
+socket_mmsg_start() {
+	socket_start mmsg
+}
+
+socket_io_uring_start() {
+	socket_start io_uring
+}
