@@ -794,6 +794,28 @@ static void listens_where_it_is_told_to(void **state)
 	each_setting(listen_case);
 }
 
+/* One worker, so no SO_REUSEPORT; datagrams are on their way when it ends. */
+static void again_case(const struct setting *setting)
+{
+	struct sockaddr_storage upstream;
+
+	for (int i = 0; i < 3; i++) {
+		world_open(setting, 1, FLOW_MAX);
+		listen_on(1, IDLE_MS);
+		(void)exchange(0, 10, &upstream);
+		for (int j = 0; j < 2 * BURST_MAX; j++)
+			client_send(j % CLIENT_COUNT, 1, "x", 1);
+		rounds();
+		world_close();
+	}
+}
+
+static void leaves_addresses_to_the_next_one(void **state)
+{
+	(void)state;
+	each_setting(again_case);
+}
+
 static void says_what_is_wrong(void **state)
 {
 	static const struct {
@@ -1133,6 +1155,7 @@ int main(void)
 		cmocka_unit_test_teardown(outlives_a_backend_that_refuses, world_end),
 		cmocka_unit_test_teardown(sends_from_the_sources_in_turn, world_end),
 		cmocka_unit_test_teardown(listens_where_it_is_told_to, world_end),
+		cmocka_unit_test_teardown(leaves_addresses_to_the_next_one, world_end),
 		cmocka_unit_test_teardown(says_what_is_wrong, world_end),
 		cmocka_unit_test_teardown(sends_copies, world_end),
 		cmocka_unit_test_teardown(leaves_what_it_cannot_send_to_the_caller, world_end),
