@@ -178,7 +178,7 @@ int socket_flow_open(struct socket_group *group, struct socket_flows *flows,
 		socket_count(group, SOCKET_COUNT_FLOW_ERRORS, 1);
 		return -ENOMEM;
 	}
-	err = flow_socket_open(group, flow, service->is_quic);
+	err = flow_socket_open(group, flow, __atomic_load_n(&service->is_quic, __ATOMIC_RELAXED));
 	if (err) {
 		flow_free(flow);
 		socket_count(group, SOCKET_COUNT_FLOW_ERRORS, 1);
