@@ -84,8 +84,9 @@ int socket_group_open(const struct socket_group_config *config, struct socket_gr
  * that is new, closes those that are gone; their flows follow within some two seconds.
  * For those that stay, idle_ms, is_quic and connection_id_len change. Before
  * io_socket.open() or while workers run. All or nothing: on failure the old ones go on.
- * Binding a port below 1024 takes CAP_NET_BIND_SERVICE, at a reload as well. Returns as
- * above. Control, the thread that opens and closes the ios; waits for a grace period. */
+ * Waits up to 250 ms for an address that another has. Binding a port below 1024 takes
+ * CAP_NET_BIND_SERVICE, at a reload as well. Returns as above. Control, the thread that opens and
+ * closes the ios; waits for a grace period. */
 int socket_group_listen(struct socket_group *group, const struct socket_endpoint *endpoints,
 			size_t count, char *error, size_t error_size);
 

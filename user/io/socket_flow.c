@@ -178,7 +178,7 @@ int socket_flow_open(struct socket_group *group, struct socket_flows *flows,
 		socket_count(group, SOCKET_COUNT_FLOW_ERRORS, 1);
 		return -ENOMEM;
 	}
-	err = flow_socket_open(group, flow, service->is_quic);
+	err = flow_socket_open(group, flow, __atomic_load_n(&service->is_quic, __ATOMIC_RELAXED));
 	if (err) {
 		flow_free(flow);
 		socket_count(group, SOCKET_COUNT_FLOW_ERRORS, 1);
@@ -291,16 +291,17 @@ int socket_flows_open(struct socket_group *group)
 
 void socket_flows_close(struct socket_group *group)
 {
-	struct socket_flow *flow;
+	struct cds_lfht_node *node;
 	struct cds_lfht_iter iter;
 
 	if (!group->flows)
 		return;
 	urcu_qsbr_barrier();
-	cds_lfht_for_each_entry(group->flows, &iter, flow, node)
-	{
-		(void)cds_lfht_del(group->flows, &flow->node);
-		flow_free(flow);
+	cds_lfht_first(group->flows, &iter);
+	while ((node = cds_lfht_iter_get_node(&iter))) {
+		(void)cds_lfht_del(group->flows, node);
+		cds_lfht_next(group->flows, &iter); /* has it at hand already */
+		flow_free(caa_container_of(node, struct socket_flow, node));
 	}
 	(void)cds_lfht_destroy(group->flows, NULL);
 	group->flows = NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/socket_calls.h"
@@ -17,6 +18,10 @@
 
 /* Files that the process has besides services' sockets and flows. */
 #define FILES_OTHER 256
+
+/* An io_uring lets go of its sockets by deferred work, even when its process is gone. */
+#define BIND_RETRY_COUNT_MAX   25
+#define BIND_RETRY_NANOSECONDS 10000000
 
 /* Bytes of a Connection ID that are enough to tell connections apart, where it is not
  * known how many there are. */
@@ -148,6 +153,19 @@ static int service_failed(int err, const char *step, const struct socket_endpoin
 		    strerror(-err), hint);
 }
 
+static int end_bind(int fd, const union socket_name *name, socklen_t size)
+{
+	int err = -EADDRINUSE;
+
+	for (unsigned int i = 0; i < BIND_RETRY_COUNT_MAX && err == -EADDRINUSE; i++) {
+		if (i)
+			(void)nanosleep(&(struct timespec){ .tv_nsec = BIND_RETRY_NANOSECONDS },
+					NULL);
+		err = bind(fd, &name->any, size) ? -errno : 0;
+	}
+	return err;
+}
+
 static int end_listen(const struct socket_group *group, struct socket_end *end,
 		      const struct socket_addr *addr)
 {
@@ -165,7 +183,7 @@ static int end_listen(const struct socket_group *group, struct socket_end *end,
 	if (end->ip_version == 6 && setsockopt(end->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)))
 		return -errno;
 	socket_option_receive_buffer(end->fd, group->config.receive_buffer);
-	return bind(end->fd, &name.any, size) ? -errno : 0;
+	return end_bind(end->fd, &name, size);
 }
 
 static int service_steer(const struct socket_group *group, struct socket_service *service,

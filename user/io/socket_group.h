@@ -25,10 +25,10 @@ struct cds_lfht;
 /* An address that is listened on, with a socket a worker. */
 struct socket_service {
 	struct socket_addr addr;
-	uint16_t slot;	  /* its own as long as it is there */
-	uint32_t serial;  /* no other service's, ever */
-	uint32_t idle_ms; /* atomic */
-	bool is_quic;
+	uint16_t slot;		    /* its own as long as it is there */
+	uint32_t serial;	    /* no other service's, ever */
+	uint32_t idle_ms;	    /* atomic */
+	bool is_quic;		    /* atomic */
 	struct socket_steer *steer; /* NULL: the kernel's choice */
 	uint32_t end_count;
 	struct socket_end ends[]; /* by worker */

@@ -531,8 +531,8 @@ static void uring_close(struct io *io)
 		return;
 	/* A ring lets go of its sockets some time after its end, but the same addresses may
 	 * be bound next. The worker's thread, if that was another, has taken its with it. */
-	if (uring->is_enabled)
-		(void)io_uring_register_sync_cancel(&uring->ring, &all);
+	if (uring->is_enabled && io_uring_register_sync_cancel(&uring->ring, &all) >= 0)
+		(void)io_uring_get_events(&uring->ring); /* ends what has been cancelled */
 	if (uring->is_open)
 		io_uring_queue_exit(&uring->ring);
 	free(uring->buffers);
