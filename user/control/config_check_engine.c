@@ -47,14 +47,30 @@ static void check_modes_are_nat(const struct config *config, struct schema_reade
 	}
 }
 
+static void check_returns_by_userspace(const struct config *config, struct schema_reader *reader)
+{
+	for (size_t i = 0; i < config->service_count; i++) {
+		const struct config_service *service = &config->services[i];
+
+		if (service->return_path == CONFIG_RETURN_XDP)
+			schema_mistake(reader, service->line, NULL,
+				       "service \"%s\" has `return_path: xdp`, but there is no XDP "
+				       "with `engine: socket`: expected no return_path, or engine "
+				       "af_xdp",
+				       service->name);
+	}
+}
+
 void config_check_engine(const struct config *config, struct schema_reader *reader)
 {
 	if (schema_is_mistaken(reader, &config->engine))
 		return;
-	if (config->engine == CONFIG_ENGINE_SOCKET)
+	if (config->engine == CONFIG_ENGINE_SOCKET) {
 		check_interfaces_are_absent(config, reader);
-	else
+		check_returns_by_userspace(config, reader);
+	} else {
 		check_interfaces_are_there(config, reader);
+	}
 	if (config->engine != CONFIG_ENGINE_AF_XDP)
 		check_modes_are_nat(config, reader);
 	else if (config->has_sockets)
