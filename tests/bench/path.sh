@@ -62,7 +62,8 @@ load() {
 		"\"seconds\": $(json "$topology_dir/send.json" 'd["seconds"]')}"
 }
 
-# loss_free SUBJECT: the rate to the backend up to which nothing is lost; one line of JSON.
+# loss_free SUBJECT SECONDS RESOLUTION: the rate to the backend up to which nothing is
+# lost, or a ten-thousandth, in trials of so many seconds; one line of JSON.
 loss_free() {
 	subject_start "$1"
 	connections_open
@@ -70,7 +71,7 @@ loss_free() {
 		--from="${sources[out]}" --mac="${macs[out]}" --cpu=$generator_cpu \
 		--kind=quic-short --flows=1000 --sink-interface=lan \
 		--sink-netns="$topology_prefix-backend1" --seconds="$2" --minimum=2000 \
-		--maximum=800000 --resolution=4000 --loss=0.01 --json \
+		--maximum=800000 --resolution="$3" --loss=0.01 --json \
 		>"$topology_dir/search.json" 2>"$topology_dir/search.log" ||
 		cat "$topology_dir/search.log" >&2
 	subject_stop

@@ -12,6 +12,15 @@ forwarder_cpu=$(($(nproc) - 1))
 backend_ipv4=10.0.1.2
 subject_pid=
 
+# What is no part of ringway may not be installed: `scripts/setup.sh bench` does it.
+subject_is_installed() {
+	case $1 in
+	nginx) [[ -e /usr/lib/nginx/modules/ngx_stream_module.so ]] ;;
+	testpmd) command -v dpdk-testpmd >/dev/null ;;
+	*) return 0 ;;
+	esac
+}
+
 subject_start() {
 	subject_pid=
 	subject_undo=
