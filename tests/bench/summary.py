@@ -129,7 +129,7 @@ def opponents_rates(rows, row_of):
 def opponents_suite(rows):
     row_of = {}
     ratios = opponents_rates([r for r in rows if "path" in r], row_of)
-    loss_free = {r["subject"]: r["search"]["rate"] for r in rows if "search" in r}
+    loss_free = {r["subject"]: r["search"]["offered"] for r in rows if "search" in r}
     latencies = {r["subject"]: r["latency"] for r in rows if "latency" in r}
     at = next((r["rate"] for r in rows if "latency" in r), 0)
     bars = {}
