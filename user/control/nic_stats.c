@@ -143,15 +143,17 @@ static int ethtool(int fd, const char *ifname, void *command)
 /* How many the driver has; 0 where it has none, or more than anybody counts. */
 static uint32_t driver_count(int fd, const char *ifname)
 {
-	struct {
+	/* With the one answer that follows it. */
+	union {
 		struct ethtool_sset_info info;
-		uint32_t count;
+		uint8_t bytes[sizeof(struct ethtool_sset_info) + sizeof(uint32_t)];
 	} question = { .info = { .cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_STATS } };
+	uint32_t count;
 
-	if (ethtool(fd, ifname, &question) || !question.info.sset_mask ||
-	    question.count > DRIVER_COUNTER_COUNT_MAX)
+	if (ethtool(fd, ifname, &question) || !question.info.sset_mask)
 		return 0;
-	return question.count;
+	memcpy(&count, question.bytes + sizeof(question.info), sizeof(count));
+	return count > DRIVER_COUNTER_COUNT_MAX ? 0 : count;
 }
 
 /* Their number may change meanwhile, with the queues'. The kernel then copies as many as
