@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # load_sink_test.sh - what ringway-load's sink says of latency, loss, order, repetition
 # and damage is what load_line.py did to the datagrams; what its search finds is what a
-# policer lets through.
+# policer lets through. QUICK=1: all kinds of damage at once only.
 #
 #   source  a0 ---- m0  line, or router  m1 ---- c0  far
 set -euo pipefail
@@ -253,8 +253,8 @@ search_cases() {
 		'0 < d[0]["offered"] <= 8000 + 2 * 300 and d[0]["rate"] >= d[0]["offered"] * 0.99'
 	check "search: the winner is confirmed" "$dir/search.json" 'd[0]["confirmed"] and
 		sum(t["passed"] and t["rate"] == d[0]["rate"] for t in d[0]["trials"]) >= 3'
-	# With a source that keeps its rate, to the resolution.
-	check "search: nothing less than the policer's rate fails" "$dir/search.json" \
+	# With a source that keeps its rate, to the resolution: not on a machine that holds it up.
+	[[ -n ${QUICK:-} ]] || check "search: nothing less than the policer's rate fails" "$dir/search.json" \
 		'all(t["passed"] for t in d[0]["trials"] if t["rate"] <= 7500) and
 		 (d[0]["limit"] in ("loss", "source")) and d[0]["rate"] >= 7500'
 	grep -q '^trial 1: 40000/s asked' "$dir/search.err" || fail "search: $(cat "$dir/search.err")"
@@ -342,10 +342,12 @@ run_in middle ethtool -K m0 gro on
 refusal_cases
 line_case "nothing" '"hold_ms": []' 2000 2000
 latency_case
-line_case "loss" '"drop": 7' 3000 3000
-line_case "repetition" '"duplicate": 11' 3000 3000
-line_case "disorder" '"swap": 5' 3000 3000
-line_case "damage" '"corrupt": 7' 3000 3000
+if [[ -z ${QUICK:-} ]]; then
+	line_case "loss" '"drop": 7' 3000 3000
+	line_case "repetition" '"duplicate": 11' 3000 3000
+	line_case "disorder" '"swap": 5' 3000 3000
+	line_case "damage" '"corrupt": 7' 3000 3000
+fi
 line_case "all of it" '"drop": 7, "duplicate": 11, "swap": 5, "corrupt": 13, "hold_ms": [[50, 1], [50, 3]]' \
 	3000 3000
 hole_case
