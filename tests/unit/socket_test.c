@@ -1027,23 +1027,24 @@ static void sleeps_until_there_is_something(void **state)
 
 /* --- Threads --- */
 
-static void *reload_often(void *unused)
+static void *reload_often(void *is_over)
 {
-	(void)unused;
 	for (int i = 0; i < 20; i++)
 		listen_on(1 + i % SERVICES_MAX, i % 2 ? IDLE_MS : 1);
 	listen_on(1, IDLE_MS);
+	__atomic_store_n((bool *)is_over, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
-/* Real workers, flows that end all the time, and reloads; every answer arrives or its
- * question is asked again. */
+/* Real workers, flows that end all the time, and reloads that take services away which
+ * are being sent to; every answer arrives or its question is asked again. */
 static void threads_case(const struct setting *setting)
 {
 	static const struct trace_filter *no_trace;
 	struct worker *workers[WORKER_COUNT] = { NULL };
 	struct table_ref table;
 	uint32_t answered = 0;
+	bool is_over = false;
 	pthread_t reloader;
 
 	world_open(setting, WORKER_COUNT, FLOW_MAX);
@@ -1061,12 +1062,14 @@ static void threads_case(const struct setting *setting)
 
 		assert_int_equal(worker_start(&config, &workers[i]), 0);
 	}
-	assert_int_equal(pthread_create(&reloader, NULL, reload_often, NULL), 0);
-	for (uint32_t round = 0; answered < 500; round++) {
+	assert_int_equal(pthread_create(&reloader, NULL, reload_often, &is_over), 0);
+	for (uint32_t round = 0; answered < 500 || !__atomic_load_n(&is_over, __ATOMIC_RELAXED);
+	     round++) {
 		struct arrival arrival;
 		int backend;
 
-		client_send((int)(round % CLIENT_COUNT), 1, &round, sizeof(round));
+		for (uint8_t service = 1; service <= SERVICES_MAX; service++)
+			client_send((int)(round % CLIENT_COUNT), service, &round, sizeof(round));
 		while ((backend = backend_ready()) >= 0) {
 			arrival_take(world.backends[backend], &arrival);
 			(void)sendto(world.backends[backend], arrival.payload, (size_t)arrival.len,
