@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io/socket_option.h"
+#include "util/privileges.h"
 
 /* How often all flows are looked at, and how many at most at one time. */
 #define SWEEP_MS	1000
@@ -277,6 +278,13 @@ void socket_flow_retire(struct socket_flow *flow)
 
 /* --- The table --- */
 
+/* Runs in the thread that closes flows. That was started before others dropped theirs. */
+static void closer_privileges_drop(struct rcu_head *rcu)
+{
+	(void)rcu;
+	(void)privileges_drop(NULL, 0);
+}
+
 int socket_flows_open(struct socket_group *group)
 {
 	unsigned long buckets = 64;
@@ -286,7 +294,10 @@ int socket_flows_open(struct socket_group *group)
 		buckets *= 2;
 	group->flows = cds_lfht_new_flavor(buckets, buckets, buckets, 0, &urcu_qsbr_flavor, NULL);
 	/* The thread that closes flows: started here, it is on no worker's CPU. */
-	return group->flows && urcu_qsbr_get_default_call_rcu_data() ? 0 : -ENOMEM;
+	if (!group->flows || !urcu_qsbr_get_default_call_rcu_data())
+		return -ENOMEM;
+	urcu_qsbr_call_rcu(&group->closer, closer_privileges_drop);
+	return 0;
 }
 
 void socket_flows_close(struct socket_group *group)

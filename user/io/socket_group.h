@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu-call-rcu.h>
 
 #include "core/hash.h"
 #include "io/socket.h"
@@ -53,7 +54,8 @@ struct socket_group {
 
 	/* Atomic, written by all: none of these is counted for an ordinary datagram. */
 	struct cds_lfht *flows;
-	uint64_t flow_count; /* upstream sockets open */
+	struct rcu_head closer; /* until it has no privileges any more */
+	uint64_t flow_count;	/* upstream sockets open */
 	uint64_t flow_dropped;
 	uint32_t next_source;
 	uint64_t counts[SOCKET_COUNTER_COUNT];
