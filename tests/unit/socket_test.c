@@ -675,6 +675,50 @@ static void opens_no_more_flows_than_allowed(void **state)
 	each_setting(limit_case);
 }
 
+static void file_write(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+	(void)!write(fd, text, strlen(text));
+	(void)close(fd);
+}
+
+/* Two ports for five clients. When there are more, it takes a while until one is sought:
+ * who is flooded does not spend his time on it. */
+static void ports_case(const struct setting *setting)
+{
+	static const char range[] = "/proc/sys/net/ipv4/ip_local_port_range";
+	struct sockaddr_storage upstream;
+	uint64_t before_ns;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	file_write(range, "61000 61001");
+	for (int client = 0; client < 2; client++)
+		(void)exchange(client, 10, &upstream);
+	before_ns = clock_ns();
+	for (int client = 2; client < CLIENT_COUNT; client++)
+		client_send(client, 1, "x", 1);
+	rounds_until(count_now(SOCKET_COUNT_FLOW_ERRORS) == CLIENT_COUNT - 2);
+	assert_int_equal(stats_now().flows, 2);
+	(void)exchange(0, 10, &upstream);
+
+	file_write(range, "32768 60999");
+	while (count_now(SOCKET_COUNT_FLOWS_OPENED) < 3) {
+		client_send(2, 1, "x", 1);
+		rounds();
+		assert_true(clock_ns() - before_ns < PATIENCE_NS);
+	}
+	assert_true(clock_ns() - before_ns > 900000000); /* clocks are coarse */
+	world_close();
+}
+
+static void seeks_ports_seldom_where_none_are_left(void **state)
+{
+	(void)state;
+	each_setting(ports_case);
+}
+
 static void refused_case(const struct setting *setting)
 {
 	struct sockaddr_storage upstream, again;
@@ -1139,14 +1183,6 @@ static void one_flow_whichever_worker(void **state)
 
 /* --- The namespace --- */
 
-static void file_write(const char *name, const char *text)
-{
-	int fd = open(name, O_WRONLY | O_CLOEXEC);
-
-	(void)!write(fd, text, strlen(text));
-	(void)close(fd);
-}
-
 /* Root of a namespace of its own, where it is not root already. */
 static bool namespace_enter(void)
 {
@@ -1175,6 +1211,7 @@ int main(void)
 		cmocka_unit_test_teardown(closes_flows_that_are_idle, world_end),
 		cmocka_unit_test_teardown(keeps_flows_that_are_not, world_end),
 		cmocka_unit_test_teardown(opens_no_more_flows_than_allowed, world_end),
+		cmocka_unit_test_teardown(seeks_ports_seldom_where_none_are_left, world_end),
 		cmocka_unit_test_teardown(outlives_a_backend_that_refuses, world_end),
 		cmocka_unit_test_teardown(sends_from_the_sources_in_turn, world_end),
 		cmocka_unit_test_teardown(listens_where_it_is_told_to, world_end),

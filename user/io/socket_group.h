@@ -42,6 +42,12 @@ struct socket_set {
 	uint16_t index[SOCKET_INDEX_SIZE]; /* open addressing by address: slot + 1; 0: empty */
 };
 
+/* Of an address family: a flow found no port to send from. Atomic. */
+struct socket_no_port {
+	bool is_so;
+	uint32_t since_ms;
+};
+
 struct socket_group {
 	struct socket_group_config config;
 	struct socket_source *sources;
@@ -58,6 +64,7 @@ struct socket_group {
 	uint64_t flow_count;	/* upstream sockets open */
 	uint64_t flow_dropped;
 	uint32_t next_source;
+	struct socket_no_port no_port[2]; /* IPv4, IPv6 */
 	uint64_t counts[SOCKET_COUNTER_COUNT];
 };
 
