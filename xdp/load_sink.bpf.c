@@ -174,19 +174,25 @@ static __always_inline bool ip_checksum_is_good(const struct udp_view *view)
 static __always_inline bool udp_checksum_is_good(const struct udp_view *view,
 						 struct payload *payload, __u32 len)
 {
+	__u16 pseudo = checksum_udp_pseudo(view);
 	__u32 sum;
 
 	if (view->ipv4 && !view->udp->checksum_be) {
 		counter_add(LOAD_SINK_NO_CHECKSUM, 1);
 		return true;
 	}
-	sum = checksum_udp_pseudo(view) + checksum_words(view->udp, sizeof(*view->udp));
-	sum += checksum_fold(payload_sum(payload, len));
-	if (!view->udp->checksum_be || checksum_fold(sum) != 0xffff) {
-		counter_add(LOAD_SINK_BAD_CHECKSUM, 1);
-		return false;
+	sum = checksum_words(view->udp, sizeof(*view->udp)) +
+	      checksum_fold(payload_sum(payload, len));
+	if (view->udp->checksum_be && checksum_fold(sum + pseudo) == 0xffff)
+		return true;
+	if (view->udp->checksum_be == pseudo) {
+		/* As the card would have: an answer leaves without one. */
+		view->udp->checksum_be = checksum_udp_nonzero((__u16)~checksum_fold(sum));
+		counter_add(LOAD_SINK_PARTIAL_CHECKSUM, 1);
+		return true;
 	}
-	return true;
+	counter_add(LOAD_SINK_BAD_CHECKSUM, 1);
+	return false;
 }
 
 /* Counts what is wrong with it; false if anything is. */

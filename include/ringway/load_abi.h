@@ -264,6 +264,8 @@ _Static_assert(sizeof(struct load_sink_plan) == 12, "load_sink_plan is BPF map A
 	X(ECHOED, "echoed", "turned round and sent back")                                    \
 	X(ANSWERED, "answered", "Initials, answered with a Handshake")                       \
 	X(NO_CHECKSUM, "no_checksum", "IPv4 with the UDP checksum 0, taken for good")        \
+	X(PARTIAL_CHECKSUM, "partial_checksum",                                              \
+	  "UDP checksum left to a card that there was not, taken for good")                  \
 	X(BAD_CHECKSUM, "bad_checksum", "wrong UDP checksum; their sequence is not trusted") \
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "wrong IPv4 header checksum, likewise")        \
 	X(BAD_HASH, "bad_hash", "wrong payload under a right checksum, likewise")            \

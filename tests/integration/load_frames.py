@@ -8,7 +8,8 @@ read IF JSON   captures {"count"} frames and checks each against what JSON says
 pcap FILE JSON       writes a capture of link type {"link"}
 replayed IF JSON     checks that the datagrams of such a capture arrive
 write IF JSON  sends one frame for each sequence of each of {"frames"}, the checksums
-               off by "damage" and "ip_damage".
+               off by "damage", "ip_damage" and "hash_damage", UDP's of the
+               pseudo-header alone if "partial".
 """
 import ipaddress
 import json
@@ -245,12 +246,14 @@ def replayed(interface, want):
 
 def udp_datagram(what, sequence, src, dst):
     filler = bytes(what.get("filler", 7))
-    trailer = struct.pack("!QQ4sIQ", 0, payload_hash(filler, sequence),
+    trailer = struct.pack("!QQ4sIQ", 0, payload_hash(filler, sequence) ^ what.get("hash_damage", 0),
                           what.get("magic", "RWLD").encode(), what["stream"], sequence)
     payload = filler + trailer
     header = struct.pack("!3H", 5000, what["port"], 8 + len(payload))
     pseudo = src + dst + struct.pack("!HH", 17, 8 + len(payload))
     checksum = ~internet_sum(pseudo + header + b"\0\0" + payload) & 0xFFFF or 0xFFFF
+    if what.get("partial"):
+        checksum = internet_sum(pseudo)
     checksum = 0 if what.get("none") else checksum ^ what.get("damage", 0)
     return header + struct.pack("!H", checksum) + payload
 

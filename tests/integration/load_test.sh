@@ -199,6 +199,26 @@ checksum_case() {
 	echo "checksums that are wrong or missing: as they should be"
 }
 
+# Left to a card: the sequence is taken if the hash is right, and what is sent back is whole.
+partial_case() {
+	local from=$1 to=$2 what="partial checksums on $2" echo
+
+	start_in sink "$dir/echo.json" "$dir/echo.err" "$load" sink --interface=b0 --echo --json
+	echo=$started_pid
+	wait_for 10 "the echo" grep -q '^counting on' "$dir/echo.err"
+	sink_start source --interface=a0 --count=5 --seconds=20
+	write_frames "$from" "$to" '{"stream": 5, "sequences": [0, 1], "partial": true},
+		{"stream": 5, "sequences": [2], "partial": true, "filler": 1000},
+		{"stream": 5, "sequences": [3], "partial": true, "damage": 1},
+		{"stream": 5, "sequences": [4], "partial": true, "hash_damage": 1}'
+	await "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	sink_is "$what: sent back" received=5 bad_checksum=1 partial_checksum=0 bad_hash=1 lost=0
+	stop "$echo" || fail "the echo: $(cat "$dir/echo.err")"
+	mv "$dir/echo.json" "$dir/sink.json"
+	sink_is "$what" received=5 bad_checksum=1 partial_checksum=4 bad_hash=1 lost=0 echoed=5
+	echo "$what: as they should be"
+}
+
 # Sent back, a datagram is one to the port it came from.
 echo_case() {
 	local to=$1 count=5000 echo refused
@@ -343,6 +363,8 @@ done
 verdict_case 10.9.0.1 10.9.0.2
 verdict_case fd09:0::1 fd09:0::2
 checksum_case
+partial_case 10.9.0.1 10.9.0.2
+partial_case fd09:0::1 fd09:0::2
 loss_case 10.9.2.2
 loss_case '[fd09:2::2]'
 echo_case 10.9.0.2

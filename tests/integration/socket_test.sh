@@ -194,6 +194,17 @@ configure 'workers: 2'
 sed -i 's|^control_socket: .*|control_socket: /run/ringway.nobody/a.sock|' "$config"
 start_refused 'a control socket where nobody may write' '/run/ringway.nobody.*Permission denied'
 
+# threads_have_no_more_than_root: but to bind reserved ports nothing, and nothing to come.
+threads_have_no_more_than_root() {
+	local status name
+
+	status=$(cat "/proc/$ringwayd_pid/task/"*/status)
+	for name in CapPrm CapEff CapBnd; do
+		! sed -n "s/^$name:\t//p" <<<"$status" | grep -qvx "0\{13\}[04]00" || return 1
+	done
+	! grep -q 'NoNewPrivs:.0' <<<"$status"
+}
+
 # Another one on the same addresses, which two sockets of one user could share.
 configure 'workers: 2'
 start_as_nobody
@@ -307,11 +318,12 @@ end_in_time
 
 # As root: a reserved port, another one after privileges are gone, and no more than that.
 topology_engine=socket
-configure 'workers: 1'
+configure 'workers: 1, decoupled: yes'
 sed -i "s/port: $service_port/port: 443/" "$config"
 start_ringwayd "$config"
 check_equal 'capabilities of root' 0000000000000400 \
 	"$(sed -n 's/^CapPrm:\t//p' "/proc/$ringwayd_pid/status")"
+wait_for 10 'threads that were started before to drop theirs' threads_have_no_more_than_root
 plain_service more 53 1 | sed "s/port: $echo_port/port: 5354/" >>"$config"
 ringwayctl reload
 run_in client python3 "$tests_dir/peer.py" udp-client $service_ipv4 53 1 1

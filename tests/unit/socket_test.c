@@ -675,6 +675,50 @@ static void opens_no_more_flows_than_allowed(void **state)
 	each_setting(limit_case);
 }
 
+static void file_write(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY | O_CLOEXEC);
+
+	(void)!write(fd, text, strlen(text));
+	(void)close(fd);
+}
+
+/* Two ports for five clients. When there are more, it takes a while until one is sought:
+ * who is flooded does not spend his time on it. */
+static void ports_case(const struct setting *setting)
+{
+	static const char range[] = "/proc/sys/net/ipv4/ip_local_port_range";
+	struct sockaddr_storage upstream;
+	uint64_t before_ns;
+
+	world_open(setting, 1, FLOW_MAX);
+	listen_on(1, IDLE_MS);
+	file_write(range, "61000 61001");
+	for (int client = 0; client < 2; client++)
+		(void)exchange(client, 10, &upstream);
+	before_ns = clock_ns();
+	for (int client = 2; client < CLIENT_COUNT; client++)
+		client_send(client, 1, "x", 1);
+	rounds_until(count_now(SOCKET_COUNT_FLOW_ERRORS) == CLIENT_COUNT - 2);
+	assert_int_equal(stats_now().flows, 2);
+	(void)exchange(0, 10, &upstream);
+
+	file_write(range, "32768 60999");
+	while (count_now(SOCKET_COUNT_FLOWS_OPENED) < 3) {
+		client_send(2, 1, "x", 1);
+		rounds();
+		assert_true(clock_ns() - before_ns < PATIENCE_NS);
+	}
+	assert_true(clock_ns() - before_ns > 900000000); /* clocks are coarse */
+	world_close();
+}
+
+static void seeks_ports_seldom_where_none_are_left(void **state)
+{
+	(void)state;
+	each_setting(ports_case);
+}
+
 static void refused_case(const struct setting *setting)
 {
 	struct sockaddr_storage upstream, again;
@@ -1027,23 +1071,24 @@ static void sleeps_until_there_is_something(void **state)
 
 /* --- Threads --- */
 
-static void *reload_often(void *unused)
+static void *reload_often(void *is_over)
 {
-	(void)unused;
 	for (int i = 0; i < 20; i++)
 		listen_on(1 + i % SERVICES_MAX, i % 2 ? IDLE_MS : 1);
 	listen_on(1, IDLE_MS);
+	__atomic_store_n((bool *)is_over, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
-/* Real workers, flows that end all the time, and reloads; every answer arrives or its
- * question is asked again. */
+/* Real workers, flows that end all the time, and reloads that take services away which
+ * are being sent to; every answer arrives or its question is asked again. */
 static void threads_case(const struct setting *setting)
 {
 	static const struct trace_filter *no_trace;
 	struct worker *workers[WORKER_COUNT] = { NULL };
 	struct table_ref table;
 	uint32_t answered = 0;
+	bool is_over = false;
 	pthread_t reloader;
 
 	world_open(setting, WORKER_COUNT, FLOW_MAX);
@@ -1061,12 +1106,14 @@ static void threads_case(const struct setting *setting)
 
 		assert_int_equal(worker_start(&config, &workers[i]), 0);
 	}
-	assert_int_equal(pthread_create(&reloader, NULL, reload_often, NULL), 0);
-	for (uint32_t round = 0; answered < 500; round++) {
+	assert_int_equal(pthread_create(&reloader, NULL, reload_often, &is_over), 0);
+	for (uint32_t round = 0; answered < 500 || !__atomic_load_n(&is_over, __ATOMIC_RELAXED);
+	     round++) {
 		struct arrival arrival;
 		int backend;
 
-		client_send((int)(round % CLIENT_COUNT), 1, &round, sizeof(round));
+		for (uint8_t service = 1; service <= SERVICES_MAX; service++)
+			client_send((int)(round % CLIENT_COUNT), service, &round, sizeof(round));
 		while ((backend = backend_ready()) >= 0) {
 			arrival_take(world.backends[backend], &arrival);
 			(void)sendto(world.backends[backend], arrival.payload, (size_t)arrival.len,
@@ -1136,14 +1183,6 @@ static void one_flow_whichever_worker(void **state)
 
 /* --- The namespace --- */
 
-static void file_write(const char *name, const char *text)
-{
-	int fd = open(name, O_WRONLY | O_CLOEXEC);
-
-	(void)!write(fd, text, strlen(text));
-	(void)close(fd);
-}
-
 /* Root of a namespace of its own, where it is not root already. */
 static bool namespace_enter(void)
 {
@@ -1172,6 +1211,7 @@ int main(void)
 		cmocka_unit_test_teardown(closes_flows_that_are_idle, world_end),
 		cmocka_unit_test_teardown(keeps_flows_that_are_not, world_end),
 		cmocka_unit_test_teardown(opens_no_more_flows_than_allowed, world_end),
+		cmocka_unit_test_teardown(seeks_ports_seldom_where_none_are_left, world_end),
 		cmocka_unit_test_teardown(outlives_a_backend_that_refuses, world_end),
 		cmocka_unit_test_teardown(sends_from_the_sources_in_turn, world_end),
 		cmocka_unit_test_teardown(listens_where_it_is_told_to, world_end),

@@ -570,8 +570,11 @@ static const struct schema_field service_fields[] = {
 		.fallback = "userspace",
 		.meaning = "xdp: answers of backends leave from the XDP program, without a "
 			   "worker; only those that Connection IDs are learned from pass "
-			   "through one. Nobody can be asked then who owns a connection, and "
-			   "what the driver fails to send is counted by it alone.",
+			   "through one, and are counted by backend and by service. Nobody can be "
+			   "asked then who owns a connection. The "
+			   "drivers of clients' interfaces must take frames that XDP redirects, "
+			   "and alone count what they fail to send; a veth takes them while its "
+			   "peer receives by NAPI (`ethtool -K PEER gro on`).",
 	},
 	{
 		.key = "on_remove",

@@ -322,7 +322,9 @@ static const struct place places[] = {
 	       "the driver gave up received frames, not by order of XDP and not because an AF_XDP "
 	       "ring was full",
 	       "see the counters by name (`ethtool -S`): memory for buffers, a queue that was "
-	       "stopped, or a filter; where the driver has no name for it, the kernel counts frames "
+	       "stopped, or a filter; with `return_path: xdp` answers to an interface that takes "
+	       "none from XDP, as a veth whose peer does not receive by NAPI (`ethtool -K PEER gro "
+	       "on`); where the driver has no name for it, the kernel counts frames "
 	       "of protocols here that nobody on this host speaks, such as LLDP"),
 	{ "softnet_dropped", STAGE_SOFTNET, LOSS, BOTH, softnet_dropped_tally, 0,
 	  "a CPU's backlog was full, so the kernel dropped frames before generic XDP or IP saw them; "

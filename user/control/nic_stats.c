@@ -35,7 +35,10 @@ static const struct {
 	{ "*pause*", NIC_NO_LOSS },
 	{ "*recover*", NIC_NO_LOSS },
 	{ "*rx*xdp*", NIC_RX_XDP },
-	{ "*tx*xdp*", NIC_NO_LOSS }, /* XDP_TX and redirects, of which ringway makes none */
+	{ "*tx*xdp*err*", NIC_TX_DROPPED }, /* `return_path: xdp` redirects */
+	{ "*tx*xdp*full*", NIC_TX_DROPPED },
+	{ "*tx*xdp*drop*", NIC_TX_DROPPED },
+	{ "*tx*xdp*", NIC_NO_LOSS },
 	{ "*tx*drop*", NIC_TX_DROPPED },
 	{ "*tx*discard*", NIC_TX_DROPPED },
 	{ "*tx*err*", NIC_TX_ERRORS },

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "control/start.h"
 
-#include <assert.h>
-#include <cap-ng.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "control/answer.h"
@@ -15,6 +11,7 @@
 #include "control/engine.h"
 #include "control/probes.h"
 #include "util/number.h"
+#include "util/privileges.h"
 
 static int worker_cpu(const struct config *config, uint32_t index)
 {
@@ -63,27 +60,13 @@ int start_ios(struct daemon *daemon, const struct io_config *of_engine, char *er
 	return err;
 }
 
-/* Nor can they come back, through a file with capabilities or another user. */
 int start_privileges_drop(const unsigned int *kept, size_t kept_count, char *error)
 {
-	/* Without it (under the unit) the bounding set is the supervisor's to narrow. */
-	const bool may_bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
-	bool have[CAP_LAST_CAP + 1];
+	int err = privileges_drop(kept, kept_count);
 
-	assert(kept_count <= CAP_LAST_CAP);
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return fail(-errno, error, DAEMON_ERROR_SIZE, "cannot forgo new privileges: %s",
-			    strerror(errno));
-	for (size_t i = 0; i < kept_count; i++)
-		have[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]);
-	capng_clear(CAPNG_SELECT_BOTH);
-	for (size_t i = 0; i < kept_count; i++)
-		if (have[i])
-			(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept[i]);
-	if (capng_apply(may_bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS))
-		return fail(-EPERM, error, DAEMON_ERROR_SIZE, "cannot drop privileges: %s",
-			    strerror(errno));
-	return 0;
+	return err ? fail(err, error, DAEMON_ERROR_SIZE, "cannot drop privileges: %s",
+			  strerror(-err))
+		   : 0;
 }
 
 int start_router(struct daemon *daemon, char *error)

@@ -28,7 +28,8 @@ int start_ios(struct daemon *daemon, const struct io_config *config, char *error
 /* From here on ringwayctl is answered, though not before daemon_run(). */
 int start_control_socket(struct daemon *daemon, char *error);
 
-/* All capabilities but these, and for good. Threads started from here on inherit it. */
+/* All capabilities but these, and for good (util/privileges.h). Threads started from here
+ * on inherit it; those of the engine's own have none by then. */
 int start_privileges_drop(const unsigned int *kept, size_t kept_count, char *error);
 
 int start_workers(struct daemon *daemon, char *error);

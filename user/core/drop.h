@@ -22,7 +22,7 @@
 	X(TTL_EXPIRED, "ttl_expired", "the TTL or hop limit ran out here")                       \
 	X(NO_CHECKSUM, "no_checksum", "UDP over IPv6 without a checksum (RFC 8200 section 8.1)") \
 	X(TOO_BIG, "too_big", "longer than the MTU of the interface to the backend")             \
-	X(TX_FULL, "tx_full", "the transmit ring is full: the link or its peer is too slow")
+	X(TX_FULL, "tx_full", "not sent: the transmit ring is full, or its socket refused")
 
 enum drop_reason {
 #define X(constant, name, meaning) DROP_##constant,

@@ -23,11 +23,11 @@
 #include "io/xsk.h"
 #include "util/number.h"
 
-/* Descriptors that one sendto moves in copy mode, unless the kernel has
- * XDP_MAX_TX_SKB_BUDGET: TX_BATCH_SIZE in net/xdp/xsk.c. */
 /* Before a frame of our own making: what the kernel leaves before received ones. */
 #define HEADROOM_SIZE 256
 
+/* Descriptors that one sendto moves in copy mode, unless the kernel has
+ * XDP_MAX_TX_SKB_BUDGET: TX_BATCH_SIZE in net/xdp/xsk.c. */
 #define KICK_BATCH 32
 
 /* Longest pause of the kicks on a port where they move nothing, in rounds. A round

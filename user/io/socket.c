@@ -41,6 +41,13 @@ int socket_io_watch(struct io *io, struct socket_end *end)
 	return io->receiver ? socket_poll_watch(io, end) : io->calls->watch(io, end);
 }
 
+void socket_io_unwatch(struct io *io, const struct socket_end *end)
+{
+	/* A ring's worker follows the set of services itself. */
+	if (io->epoll_fd >= 0)
+		socket_poll_unwatch(io, end);
+}
+
 static size_t frames_receive(struct io *io, struct packet *packets, size_t max)
 {
 	if (!io->receiver)

@@ -96,7 +96,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	X(FLOWS_EXPIRED, "flows_expired", "upstream sockets closed: idle, or gone")  \
 	X(FLOWS_REFUSED, "flows_refused", "datagrams of flows beyond socket.flows")  \
 	X(FLOW_ERRORS, "flow_errors",                                                \
-	  "upstream sockets that could not be opened: no port, no file")             \
+	  "upstream sockets that could not be opened: no file, or no port, lately")  \
 	X(UNREACHABLE, "unreachable", "ICMP errors that backends' sockets reported") \
 	X(RING_FULL, "ring_full", "received, but the forwarding thread was behind")  \
 	X(TRUNCATED, "truncated", "longer than a frame")

@@ -101,10 +101,15 @@ extern const struct socket_calls_table socket_calls_uring;
 /* Whoever receives for this worker: read that socket from now on. */
 int socket_io_watch(struct io *io, struct socket_end *end);
 
+/* No read that begins after this finds a service's socket; one that has begun ends by the
+ * worker's next quiescent point. By control, while the worker runs. */
+void socket_io_unwatch(struct io *io, const struct socket_end *end);
+
 /* Receiving by readiness (socket_poll.c). */
 int socket_poll_open(struct io *io, char *error, size_t error_size);
 void socket_poll_close(struct io *io);
 int socket_poll_watch(struct io *io, struct socket_end *end);
+void socket_poll_unwatch(struct io *io, const struct socket_end *end);
 void socket_poll_flow_end(struct io *io, struct socket_flow *flow);
 size_t socket_poll_receive(struct io *io, struct packet *packets, size_t max);
 void socket_poll_wait(struct io *io, int timeout_ms);

@@ -8,7 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/socket_calls.h"
 #include "io/socket_option.h"
+#include "util/privileges.h"
 
 /* How often all flows are looked at, and how many at most at one time. */
 #define SWEEP_MS	1000
@@ -17,6 +19,11 @@
 /* Sources that are tried for one flow: where none of these has a port left, the others
  * hardly will. */
 #define SOURCE_TRIES_MAX 4
+
+/* The kernel searches all ports to find that none is free: 5 ms and more, with those of
+ * some thousand flows. So strangers beyond the last port do not make it search again
+ * sooner than this. */
+#define NO_PORT_PAUSE_MS 1000
 
 static int flow_matches(struct cds_lfht_node *node, const void *key)
 {
@@ -75,6 +82,30 @@ static const struct socket_source *source_next(struct socket_group *group, uint8
 			return source;
 	}
 	return NULL;
+}
+
+static bool is_no_port(int err)
+{
+	return err == -EADDRINUSE || err == -EAGAIN; /* of bind, of connect */
+}
+
+/* Has lately no port been found? Another worker's clock may be a little ahead. */
+static bool ports_are_gone(struct socket_no_port *no_port, uint32_t now_ms)
+{
+	uint32_t since_ms = __atomic_load_n(&no_port->since_ms, __ATOMIC_RELAXED);
+
+	if (!__atomic_load_n(&no_port->is_so, __ATOMIC_RELAXED))
+		return false;
+	if ((int32_t)(now_ms - since_ms) < NO_PORT_PAUSE_MS)
+		return true;
+	__atomic_store_n(&no_port->is_so, false, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void ports_have_gone(struct socket_no_port *no_port)
+{
+	__atomic_store_n(&no_port->since_ms, socket_clock_coarse_ms(), __ATOMIC_RELAXED);
+	__atomic_store_n(&no_port->is_so, true, __ATOMIC_RELAXED);
 }
 
 static int flow_socket_open(struct socket_group *group, struct socket_flow *flow, bool is_quic)
@@ -140,6 +171,32 @@ static struct socket_flow *flow_new(struct socket_group *group, const struct soc
 	return flow;
 }
 
+/* With its socket, and room for it among the worker's own. */
+static int flow_make(struct socket_group *group, struct socket_flows *flows,
+		     const struct socket_flow_key *key, const struct socket_service *service,
+		     uint32_t now_ms, struct socket_flow **ret_flow)
+{
+	bool is_ipv4 = socket_addr_is_ipv4(key->backend.addr);
+	struct socket_no_port *no_port = &group->no_port[is_ipv4 ? 0 : 1];
+	struct socket_flow *flow;
+	int err;
+
+	if (ports_are_gone(no_port, now_ms))
+		return -EADDRINUSE;
+	flow = flows_reserve(flows) ? NULL : flow_new(group, key, service, now_ms);
+	if (!flow)
+		return -ENOMEM;
+	err = flow_socket_open(group, flow, __atomic_load_n(&service->is_quic, __ATOMIC_RELAXED));
+	if (err) {
+		free(flow);
+		if (is_no_port(err))
+			ports_have_gone(no_port);
+		return err;
+	}
+	*ret_flow = flow;
+	return 0;
+}
+
 /* Into the table and among the worker's own, or nothing: the flow that was there. */
 static struct socket_flow *flow_publish(struct socket_group *group, struct socket_flows *flows,
 					struct socket_flow *flow)
@@ -172,15 +229,9 @@ int socket_flow_open(struct socket_group *group, struct socket_flows *flows,
 		socket_count(group, SOCKET_COUNT_FLOWS_REFUSED, 1);
 		return -ENOBUFS;
 	}
-	flow = flows_reserve(flows) ? NULL : flow_new(group, key, service, now_ms);
-	if (!flow) {
-		(void)__atomic_fetch_sub(&group->flow_count, 1, __ATOMIC_RELAXED);
-		socket_count(group, SOCKET_COUNT_FLOW_ERRORS, 1);
-		return -ENOMEM;
-	}
-	err = flow_socket_open(group, flow, __atomic_load_n(&service->is_quic, __ATOMIC_RELAXED));
+	err = flow_make(group, flows, key, service, now_ms, &flow);
 	if (err) {
-		flow_free(flow);
+		(void)__atomic_fetch_sub(&group->flow_count, 1, __ATOMIC_RELAXED);
 		socket_count(group, SOCKET_COUNT_FLOW_ERRORS, 1);
 		return err;
 	}
@@ -277,6 +328,13 @@ void socket_flow_retire(struct socket_flow *flow)
 
 /* --- The table --- */
 
+/* Runs in the thread that closes flows. That was started before others dropped theirs. */
+static void closer_privileges_drop(struct rcu_head *rcu)
+{
+	(void)rcu;
+	(void)privileges_drop(NULL, 0);
+}
+
 int socket_flows_open(struct socket_group *group)
 {
 	unsigned long buckets = 64;
@@ -286,7 +344,10 @@ int socket_flows_open(struct socket_group *group)
 		buckets *= 2;
 	group->flows = cds_lfht_new_flavor(buckets, buckets, buckets, 0, &urcu_qsbr_flavor, NULL);
 	/* The thread that closes flows: started here, it is on no worker's CPU. */
-	return group->flows && urcu_qsbr_get_default_call_rcu_data() ? 0 : -ENOMEM;
+	if (!group->flows || !urcu_qsbr_get_default_call_rcu_data())
+		return -ENOMEM;
+	urcu_qsbr_call_rcu(&group->closer, closer_privileges_drop);
+	return 0;
 }
 
 void socket_flows_close(struct socket_group *group)

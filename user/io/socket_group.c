@@ -303,6 +303,25 @@ static void services_close(const struct socket_set *set, const struct socket_set
 			service_close(set->services[slot]);
 }
 
+static void service_unwatch(const struct socket_group *group, const struct socket_service *service)
+{
+	for (uint32_t i = 0; i < group->config.worker_count; i++)
+		if (group->ios[i])
+			socket_io_unwatch(group->ios[i], &service->ends[i]);
+}
+
+/* Likewise, while workers may be reading them. An epoll tells of a socket until that is
+ * closed, so before the grace period it is taken out of there: it would be found anew. */
+static void services_retire(const struct socket_group *group, const struct socket_set *set,
+			    const struct socket_set *but)
+{
+	for (uint32_t slot = 0; slot < set->slot_limit; slot++)
+		if (set->services[slot] && !set_has_service(but, set->services[slot]))
+			service_unwatch(group, set->services[slot]);
+	urcu_qsbr_synchronize_rcu();
+	services_close(set, but);
+}
+
 /* Services that stay keep their sockets and slots. */
 static void set_keep(const struct socket_group *group, struct socket_set *set,
 		     const struct socket_endpoint *endpoints, size_t count)
@@ -389,8 +408,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	set_keep(group, set, endpoints, count);
 	err = set_extend(group, set, endpoints, count, error, error_size);
 	if (err) {
-		urcu_qsbr_synchronize_rcu(); /* workers may be reading some */
-		services_close(set, old);
+		services_retire(group, set, old);
 		set_free(set);
 		return err;
 	}
@@ -410,8 +428,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	for (uint32_t i = 0; i < group->config.worker_count; i++)
 		if (group->ios[i])
 			io_socket.wake(group->ios[i]); /* those that have to follow themselves */
-	urcu_qsbr_synchronize_rcu();
-	services_close(old, set);
+	services_retire(group, old, set);
 	set_free(old);
 	return 0;
 }

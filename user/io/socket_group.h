@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <urcu-call-rcu.h>
 
 #include "core/hash.h"
 #include "io/socket.h"
@@ -41,6 +42,12 @@ struct socket_set {
 	uint16_t index[SOCKET_INDEX_SIZE]; /* open addressing by address: slot + 1; 0: empty */
 };
 
+/* Of an address family: a flow found no port to send from. Atomic. */
+struct socket_no_port {
+	bool is_so;
+	uint32_t since_ms;
+};
+
 struct socket_group {
 	struct socket_group_config config;
 	struct socket_source *sources;
@@ -53,9 +60,11 @@ struct socket_group {
 
 	/* Atomic, written by all: none of these is counted for an ordinary datagram. */
 	struct cds_lfht *flows;
-	uint64_t flow_count; /* upstream sockets open */
+	struct rcu_head closer; /* until it has no privileges any more */
+	uint64_t flow_count;	/* upstream sockets open */
 	uint64_t flow_dropped;
 	uint32_t next_source;
+	struct socket_no_port no_port[2]; /* IPv4, IPv6 */
 	uint64_t counts[SOCKET_COUNTER_COUNT];
 };
 

@@ -34,9 +34,14 @@ int socket_poll_watch(struct io *io, struct socket_end *end)
 	return epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, end->fd, &event) ? -errno : 0;
 }
 
+void socket_poll_unwatch(struct io *io, const struct socket_end *end)
+{
+	(void)epoll_ctl(io->epoll_fd, EPOLL_CTL_DEL, end->fd, NULL);
+}
+
 void socket_poll_flow_end(struct io *io, struct socket_flow *flow)
 {
-	(void)epoll_ctl(io->epoll_fd, EPOLL_CTL_DEL, flow->end.fd, NULL);
+	socket_poll_unwatch(io, &flow->end);
 	socket_flow_retire(flow);
 }
 

@@ -13,6 +13,7 @@
 #include "core/counter.h"
 #include "io/socket_calls.h"
 #include "io/socket_ring.h"
+#include "util/privileges.h"
 
 /* How long a sleep is at most: the time that a grace period may take. */
 #define WAIT_MS 100
@@ -96,6 +97,7 @@ static void *receiver_thread(void *arg)
 {
 	struct socket_receiver *receiver = arg;
 
+	(void)privileges_drop(NULL, 0); /* it needs none, and never has more than its starter */
 	urcu_qsbr_register_thread();
 	while (!__atomic_load_n(&receiver->stop, __ATOMIC_RELAXED)) {
 		urcu_qsbr_quiescent_state();

@@ -5,7 +5,7 @@
  * on by a bounded ring; where no frame is posted the worker is behind, and what comes
  * is read and dropped, counted as RING_FULL: new datagrams are worth more than those
  * that have grown old in the kernel's buffers. A QSBR reader, offline while it sleeps.
- * Not pinned. */
+ * Not pinned, and without any capability. */
 #ifndef RINGWAY_IO_SOCKET_RECEIVER_H
 #define RINGWAY_IO_SOCKET_RECEIVER_H
 
