@@ -140,7 +140,7 @@ static void lb_prepare(void)
 					   .server_id_len = 2,
 					   .nonce_len = CID_LEN - 3,
 					   .key = "forward_bench" };
-	for (size_t i = 0; i < LB_CID_COUNT; i++) {
+	for (size_t i = 0; i < LB_CID_COUNT && i < arguments.connections; i++) {
 		size_t b = i % arguments.backends;
 		uint8_t id[2] = { (uint8_t)(b >> 8), (uint8_t)b };
 		uint64_t nonce = random_next(&random);
@@ -260,6 +260,8 @@ static struct router *router_make(size_t service_count, size_t backend_count)
 
 	if (router_new(known->by == KNOWN_NOT ? 0 : count, &router))
 		exit(EXIT_FAILURE);
+	/* Not random, so that two runs do the same. */
+	hash_secret_derive((const uint8_t *)"forward_bench_16", &router->secret);
 	arguments.is_return = false; /* entries are of the clients' datagrams */
 	for (uint64_t i = 0; known->by != KNOWN_NOT && known->by != KNOWN_LB && i < count; i++)
 		connection_insert(router, i, service_count, backend_count);
