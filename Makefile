@@ -147,8 +147,8 @@ $(BUILD)/$(subst _,-,$(basename $(notdir $(1)))): $(1:%.c=$(BUILD)/%.o) $(LIBRAR
 endef
 $(foreach c,$(CLI_SOURCES),$(eval $(call program,$(c))))
 
-# A test that names a fake gets it in the place of the library's file.
-$(BUILD)/tests/unit/af_xdp_test: $(BUILD)/tests/fake/xsk.o
+# Tests that use a fake get it in the place of the library's file.
+$(BUILD)/tests/unit/af_xdp_test $(BUILD)/tests/unit/allocation_test: $(BUILD)/tests/fake/xsk.o
 $(UNIT) $(ROOTED) $(BENCHES): %: %.o $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) -o $@
