@@ -59,7 +59,7 @@ ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
 SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
-.PHONY: all check test bench survival demo install asan tsan setup programs tests format clean help
+.PHONY: all check test bench bench-full survival demo install asan tsan setup programs tests format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -83,6 +83,10 @@ demo: setup ## install what is missing, then an HTTP/3 download through ringwayd
 bench: setup ## ringwayd beside its ceiling, in one run (root); PAIRS=N runs of each, QUICK=1
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
+
+bench-full: setup ## the same with 41 pairs, beside other forwarders, and how costs grow (root)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)BUILD=$(BUILD) PAIRS=$${PAIRS:-41} tests/bench/run forward path opponents growth
 
 survival: setup ## what becomes of running transfers, as a table; QUICK=1: 2 a cell (root)
 	$(Q)$(MAKE) --no-print-directory tests
@@ -118,7 +122,7 @@ clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 	@echo '  V=1 shows commands; BUILD=dir, CC=clang, PREFIX=, DESTDIR= as usual'
 
 # Build rules.
@@ -147,8 +151,8 @@ $(BUILD)/$(subst _,-,$(basename $(notdir $(1)))): $(1:%.c=$(BUILD)/%.o) $(LIBRAR
 endef
 $(foreach c,$(CLI_SOURCES),$(eval $(call program,$(c))))
 
-# A test that names a fake gets it in the place of the library's file.
-$(BUILD)/tests/unit/af_xdp_test: $(BUILD)/tests/fake/xsk.o
+# Tests that use a fake get it in the place of the library's file.
+$(BUILD)/tests/unit/af_xdp_test $(BUILD)/tests/unit/allocation_test: $(BUILD)/tests/fake/xsk.o
 $(UNIT) $(ROOTED) $(BENCHES): %: %.o $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(LIBRARY) -lcmocka $(LDLIBS) -o $@

@@ -4,13 +4,15 @@
  * A pool of frames larger than the second-level cache is filled anew before each
  * pass, as a network card would fill it; only forward_burst() is timed. Prints a
  * JSON row with every pass; its value is their tenth percentile, since what else
- * the machine does may double the time of a pass and never shortens it. */
+ * the machine does may double the time of a pass and never shortens it. And a row of
+ * what the tables take, where something is remembered. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "../unit/datagram.h"
 #include "../unit/test.h"
@@ -34,7 +36,16 @@
 /* Connection IDs of QUIC-LB servers: connections share them, as each takes libcrypto
  * microseconds to make. */
 #define LB_CID_COUNT 65536
-#define LB_ROTATION  1
+
+/* Their first bits name the configuration. */
+enum { LB_CLEAR = 1, LB_ENCRYPTED = 2 };
+
+#define SIZE_MIN	 64
+#define SIZE_MAX_BYTES	 1472
+#define INITIAL_SIZE_MIN 1200 /* RFC 9000 section 14.1 */
+
+/* From here on, connections are those of Initials, and nobody knows them. */
+#define FRESH_FIRST (1ull << 40)
 
 /* By what a connection is known. */
 enum known_by {
@@ -56,12 +67,15 @@ static const struct known {
 
 static struct {
 	uint64_t connections, backends, services, passes, disturbance_kib;
+	uint64_t size, burst, initials_percent, encrypted_percent;
 	const char *known_name;
 	bool is_return, is_ipv6;
 } arguments = { .connections = 1000000,
 		.backends = 100,
 		.services = 1,
 		.passes = 200,
+		.size = SIZE_MIN,
+		.burst = BURST_MAX,
 		.known_name = "nothing" };
 
 static const struct known *known;
@@ -84,6 +98,14 @@ static const struct option_entry entries[] = {
 	{ 0, "disturb", "KIB",
 	  "memory read between two bursts, as the kernel does that sends; default 0",
 	  .number = &arguments.disturbance_kib, .minimum = 0, .maximum = DISTURBANCE_MAX_KIB },
+	{ 0, "size", "BYTES", "of the UDP payload; default 64", .number = &arguments.size,
+	  .minimum = SIZE_MIN, .maximum = SIZE_MAX_BYTES },
+	{ 0, "burst", "COUNT", "datagrams a call; default 64", .number = &arguments.burst,
+	  .minimum = 1, .maximum = BURST_MAX },
+	{ 0, "initials", "PERCENT", "of the datagrams open a connection; default 0",
+	  .number = &arguments.initials_percent, .minimum = 0, .maximum = 100 },
+	{ 0, "encrypted", "PERCENT", "of the Connection IDs of --known=quic-lb; default 0",
+	  .number = &arguments.encrypted_percent, .minimum = 0, .maximum = 100 },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
 	{ 0, "ipv6", NULL, "IPv6 instead of IPv4", .flag = &arguments.is_ipv6 },
 };
@@ -114,17 +136,25 @@ static struct table_endpoint endpoint(size_t service, size_t host, uint16_t port
 	return endpoint;
 }
 
-/* Connection c is of backend c % backend_count. */
+static uint8_t lb_rotation(size_t connection)
+{
+	return connection % 100 < arguments.encrypted_percent ? LB_ENCRYPTED : LB_CLEAR;
+}
+
+/* Connection c is of backend c % backend_count, by either configuration. */
 static struct quic_lb *lb_make(size_t backend_count, uint16_t first_slot)
 {
-	struct quic_lb_server *servers = calloc(backend_count, sizeof(*servers));
+	struct quic_lb_server *servers = calloc(2 * backend_count, sizeof(*servers));
 	struct quic_lb *lb;
 
-	for (size_t b = 0; b < backend_count; b++)
-		servers[b] = (struct quic_lb_server){ .rotation = LB_ROTATION,
+	for (size_t i = 0; i < 2 * backend_count; i++) {
+		size_t b = i / 2;
+
+		servers[i] = (struct quic_lb_server){ .rotation = i % 2 ? LB_ENCRYPTED : LB_CLEAR,
 						      .id = { (uint8_t)(b >> 8), (uint8_t)b },
 						      .slot = (uint16_t)(first_slot + b) };
-	if (quic_lb_build(lb_configs, servers, backend_count, &lb))
+	}
+	if (quic_lb_build(lb_configs, servers, 2 * backend_count, &lb))
 		abort();
 	free(servers);
 	return lb;
@@ -132,21 +162,22 @@ static struct quic_lb *lb_make(size_t backend_count, uint16_t first_slot)
 
 static void lb_prepare(void)
 {
-	struct quic_lb_config *config = &lb_configs[LB_ROTATION];
 	uint64_t random = 1;
 
-	*config = (struct quic_lb_config){ .present = true,
-					   .has_key = known->is_encrypted,
-					   .server_id_len = 2,
-					   .nonce_len = CID_LEN - 3,
-					   .key = "forward_bench" };
-	for (size_t i = 0; i < LB_CID_COUNT; i++) {
+	for (uint8_t rotation = LB_CLEAR; rotation <= LB_ENCRYPTED; rotation++)
+		lb_configs[rotation] = (struct quic_lb_config){ .present = true,
+								.has_key = rotation == LB_ENCRYPTED,
+								.server_id_len = 2,
+								.nonce_len = CID_LEN - 3,
+								.key = "forward_bench" };
+	for (size_t i = 0; i < LB_CID_COUNT && i < arguments.connections; i++) {
+		uint8_t rotation = lb_rotation(i);
 		size_t b = i % arguments.backends;
 		uint8_t id[2] = { (uint8_t)(b >> 8), (uint8_t)b };
 		uint64_t nonce = random_next(&random);
 
-		if (quic_lb_encode(config, LB_ROTATION, id, (uint8_t *)&nonce, 0, lb_cids[i]) !=
-		    CID_LEN)
+		if (quic_lb_encode(&lb_configs[rotation], rotation, id, (uint8_t *)&nonce, 0,
+				   lb_cids[i]) != CID_LEN)
 			abort();
 	}
 }
@@ -196,27 +227,47 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 	return table;
 }
 
-/* A short header with an 8-byte Connection ID. */
+static void cid_put(uint8_t *cid, uint64_t connection)
+{
+	if (known->by == KNOWN_LB)
+		memcpy(cid, lb_cids[connection % LB_CID_COUNT], CID_LEN);
+	else
+		memcpy(cid, &connection, CID_LEN);
+}
+
+/* A short header, or an Initial that opens a connection, both with 8-byte Connection
+ * IDs. Returns the length. */
+static uint16_t payload_make(uint8_t *payload, uint64_t connection)
+{
+	if (connection < FRESH_FIRST) {
+		payload[0] = 0x40;
+		cid_put(payload + 1, connection);
+		return (uint16_t)arguments.size;
+	}
+	memcpy(payload, "\xc0\x00\x00\x00\x01\x08", 6);
+	memcpy(payload + 6, &connection, CID_LEN);
+	payload[6 + CID_LEN] = CID_LEN;
+	memcpy(payload + 7 + CID_LEN, &connection, CID_LEN);
+	return (uint16_t)(arguments.size > INITIAL_SIZE_MIN ? arguments.size : INITIAL_SIZE_MIN);
+}
+
 static struct packet frame_make(uint8_t *chunk, uint64_t connection, size_t service_count,
 				size_t backend_count)
 {
 	size_t service = connection % service_count, host = 0;
-	uint8_t payload[64] = { 0x40 }, mapped[16];
+	uint8_t payload[SIZE_MAX_BYTES] = { 0 }, mapped[16];
 	struct datagram d = { .is_ipv6 = arguments.is_ipv6, .ttl = 64, .payload = payload };
 	struct packet packet = { .data = chunk + HEADROOM, .kind = FRAME_SERVICE };
 	uint8_t *client = arguments.is_return ? d.dst : d.src;
 	uint8_t *server = arguments.is_return ? d.src : d.dst;
 
-	if (known->by == KNOWN_LB)
-		memcpy(payload + 1, lb_cids[connection % LB_CID_COUNT], CID_LEN);
-	else
-		memcpy(payload + 1, &connection, CID_LEN);
-	d.payload_len = sizeof(payload);
+	d.payload_len = payload_make(payload, connection);
 	if (arguments.is_return)
 		host = 1 + connection % backend_count;
 	address(mapped, service, host);
 	memcpy(server, mapped + (d.is_ipv6 ? 0 : 12), d.is_ipv6 ? 16 : 4);
 	memcpy(client, "\xc6\x12\x00\x00", 4);
+	client[1] += connection >= FRESH_FIRST;
 	client[2] = (uint8_t)(connection >> 24);
 	client[3] = (uint8_t)(connection >> 16);
 	d.src_port = arguments.is_return ? 4433 : (uint16_t)connection;
@@ -260,6 +311,8 @@ static struct router *router_make(size_t service_count, size_t backend_count)
 
 	if (router_new(known->by == KNOWN_NOT ? 0 : count, &router))
 		exit(EXIT_FAILURE);
+	/* Not random, so that two runs do the same. */
+	hash_secret_derive((const uint8_t *)"forward_bench_16", &router->secret);
 	arguments.is_return = false; /* entries are of the clients' datagrams */
 	for (uint64_t i = 0; known->by != KNOWN_NOT && known->by != KNOWN_LB && i < count; i++)
 		connection_insert(router, i, service_count, backend_count);
@@ -291,9 +344,10 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void report(double *runs, size_t count)
+/* Takes the reference to runs. */
+static void row_print(const char *metric, const char *unit, double value, json_t *runs)
 {
-	json_t *row = json_object(), *values = json_array();
+	json_t *row = json_object();
 	char subject[96];
 
 	(void)snprintf(
@@ -301,36 +355,92 @@ static void report(double *runs, size_t count)
 		"forward_burst %s %s, known %s, %" PRIu64 " connections, %" PRIu64 " x %" PRIu64,
 		arguments.is_ipv6 ? "IPv6" : "IPv4", arguments.is_return ? "return" : "service",
 		known->name, arguments.connections, arguments.services, arguments.backends);
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(values, json_real(runs[i]));
-	qsort(runs, count, sizeof(*runs), compare);
 	json_object_set_new(row, "subject", json_string(subject));
-	json_object_set_new(row, "metric", json_string("time a datagram, 10th percentile"));
-	json_object_set_new(row, "unit", json_string("ns"));
-	json_object_set_new(row, "value", json_real(runs[count / 10]));
-	json_object_set_new(row, "runs", values);
+	json_object_set_new(row, "metric", json_string(metric));
+	json_object_set_new(row, "unit", json_string(unit));
+	json_object_set_new(row, "value", json_real(value));
+	json_object_set_new(row, "runs", runs);
 	(void)json_dumpf(row, stdout, JSON_REAL_PRECISION(4));
 	putchar('\n');
 	json_decref(row);
 }
 
+static void report(double *runs, size_t count)
+{
+	json_t *values = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(values, json_real(runs[i]));
+	qsort(runs, count, sizeof(*runs), compare);
+	row_print("time a datagram, 10th percentile", "ns", runs[count / 10], values);
+}
+
+/* Of this process, in bytes. */
+static double memory_resident(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "r");
+	unsigned long pages = 0;
+
+	if (!statm || fscanf(statm, "%*u %lu", &pages) != 1)
+		perror("forward: /proc/self/statm");
+	if (statm)
+		(void)fclose(statm);
+	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+/* Of both tables. */
+static void memory_report(double bytes)
+{
+	double each = bytes / (double)arguments.connections;
+
+	row_print("memory of the tables a connection", "bytes", each, json_pack("[f]", each));
+}
+
+static uint64_t connection_next(uint64_t *random)
+{
+	uint64_t number = random_next(random);
+
+	if (arguments.initials_percent && random_next(random) % 100 < arguments.initials_percent)
+		return FRESH_FIRST | (uint32_t)number;
+	return number % arguments.connections;
+}
+
+/* What looking at the clock adds to a time that it takes. The shortest of many, as one
+ * that was disturbed would be taken off every burst. */
+static uint64_t clock_cost_ns(void)
+{
+	enum { TRIES = 100, LOOKS = 100 };
+	uint64_t shortest_ns = UINT64_MAX;
+
+	for (int try = 0; try < TRIES; try++) {
+		uint64_t start_ns = clock_ns(), took_ns;
+
+		for (int i = 0; i < LOOKS; i++)
+			(void)clock_ns();
+		took_ns = clock_ns() - start_ns;
+		shortest_ns = took_ns < shortest_ns ? took_ns : shortest_ns;
+	}
+	return shortest_ns / LOOKS;
+}
+
 /* Time a datagram, in ns. */
-static double pass_run(struct forward_ctx *ctx, uint8_t *chunks, uint64_t *random)
+static double pass_run(struct forward_ctx *ctx, uint8_t *chunks, uint64_t *random, uint64_t cost_ns)
 {
 	static struct packet pool[POOL_COUNT];
 	uint64_t spent_ns = 0;
 
 	for (size_t i = 0; i < POOL_COUNT; i++)
-		pool[i] = frame_make(chunks + i * CHUNK_SIZE,
-				     random_next(random) % arguments.connections,
+		pool[i] = frame_make(chunks + i * CHUNK_SIZE, connection_next(random),
 				     arguments.services, arguments.backends);
-	for (size_t i = 0; i < POOL_COUNT; i += BURST_MAX) {
-		uint64_t start_ns;
+	for (size_t i = 0; i < POOL_COUNT; i += arguments.burst) {
+		size_t left = POOL_COUNT - i;
+		uint64_t start_ns, took_ns;
 
 		caches_disturb();
 		start_ns = clock_ns();
-		(void)forward_burst(ctx, pool + i, BURST_MAX);
-		spent_ns += clock_ns() - start_ns;
+		(void)forward_burst(ctx, pool + i, left < arguments.burst ? left : arguments.burst);
+		took_ns = clock_ns() - start_ns;
+		spent_ns += took_ns > cost_ns ? took_ns - cost_ns : 0;
 	}
 	return (double)spent_ns / POOL_COUNT;
 }
@@ -345,14 +455,18 @@ int main(int argc, char **argv)
 				   .route.worker = &worker,
 				   .route.now_ms = NOW_MS };
 	size_t service_count, backend_count, passes;
-	uint64_t random = 1;
-	double *runs;
+	uint64_t random = 1, cost_ns = clock_cost_ns();
+	double *runs, resident;
 
 	if (status >= 0)
 		return status;
 	known = known_find(arguments.known_name);
 	if (!known)
 		return options_misuse(argv, "--known takes one of the names that --help has");
+	if (arguments.is_return && arguments.initials_percent)
+		return options_misuse(argv, "--initials are of clients, not of backends");
+	if (known->is_encrypted)
+		arguments.encrypted_percent = 100;
 	if (known->by == KNOWN_LB)
 		lb_prepare();
 	service_count = arguments.services;
@@ -360,18 +474,22 @@ int main(int argc, char **argv)
 	passes = arguments.passes;
 	runs = calloc(passes, sizeof(*runs));
 	ctx.route.table = table_make(service_count, backend_count);
+	resident = memory_resident();
 	ctx.route.router = router_make(service_count, backend_count);
+	resident = memory_resident() - resident;
 	router_worker_init(&worker, quic_lb_scratch_new(), NOW_MS);
 	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
 	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
 	for (size_t pass = 0; pass < passes; pass++)
-		runs[pass] = pass_run(&ctx, chunks, &random);
+		runs[pass] = pass_run(&ctx, chunks, &random, cost_ns);
 	if (stats.forwarded != passes * POOL_COUNT) {
 		(void)fprintf(stderr,
 			      "forward: datagrams were dropped: the figures mean nothing\n");
 		return EXIT_FAILURE;
 	}
 	report(runs, passes);
+	if (known->by != KNOWN_NOT)
+		memory_report(resident);
 	quic_lb_scratch_free(worker.quic_lb);
 	table_free((struct table *)ctx.route.table);
 	router_free(ctx.route.router);

@@ -181,6 +181,107 @@ plot $rates using 2:xtic(1) title "at saturation", "" using 3 title "without los
     subprocess.run(["gnuplot"], input=plot, text=True, check=True)
 
 
+# What grows: its name on a plot, whether its axis is logarithmic, and by how many ns a
+# datagram may cost more from one point to another.
+AXES = {
+    "connections": ("connections", True, ((1000, 1000000, 20), (1000, 10000000, 35))),
+    "backends": ("backends of a service", True, ((2, 1000, 3),)),
+    "services": ("services, of 1000 backends in all", True, ((1, 100, 3),)),
+    "size": ("bytes of the UDP payload", False, ()),
+    "burst": ("datagrams a burst", True, ()),
+    "initials": ("% of the datagrams open a connection", False, ()),
+    "encrypted": ("% of the Connection IDs are encrypted (QUIC-LB)", False, ()),
+}
+# A live QUIC connection is remembered by its 4-tuple and two Connection IDs: its server's
+# and its client's first. The tables are two, of equal size.
+KEYS_A_TABLE, KEYS_A_CONNECTION = 2, 3
+MEMORY_AT, MEMORY_BAR = 10000000, 40
+
+
+def growth_points(rows):
+    """By axis, what is known, and point: times of the rounds, and bytes of both tables.
+
+    A round's time is that of its fastest pass: differences of a few ns are sought, and
+    what else the machine does makes a pass slower, never faster."""
+    times, memory = {}, {}
+    for r in rows:
+        known = r["row"]["subject"].split("known ")[1].split(",")[0]
+        if r["row"]["unit"] == "bytes":
+            memory[r["axis"], known, r["at"]] = r["row"]["value"]
+        else:
+            times.setdefault((r["axis"], known), {}).setdefault(r["at"], []).append(
+                min(r["row"]["runs"]))
+    return times, memory
+
+
+def is_sure(runs):
+    """Has another round been as fast as the fastest, but for 5 %?"""
+    fastest = sorted(runs)[:2]
+    return len(fastest) == 2 and fastest[1] <= (1 + SAME) * fastest[0]
+
+
+def growth_bar(points, start, end, limit):
+    fastest = {at: min(runs) for at, runs in points.items()}
+    more = fastest[end] - fastest[start]
+    doubt = None
+    if not (is_sure(points[start]) and is_sure(points[end])):
+        doubt = f"the two fastest rounds of one point are not within {SAME * 100:.0f} %"
+    elif min(fastest.values()) < (1 - SAME) * fastest[start]:
+        doubt = "what has more to do was faster"
+    if doubt:
+        return bar(more, f"<= {limit}", None) | {"undecided": doubt}
+    return bar(more, f"<= {limit}", more <= limit)
+
+
+def growth_suite(rows):
+    times, memory = growth_points(rows)
+    table, ratios, bars, measured = [], {}, {}, "time a datagram, fastest pass"
+    for (axis, known), points in times.items():
+        lowest = {at: min(runs) for at, runs in points.items()}
+        for at, runs in points.items():
+            table.append(row(f"{axis} {at}, known {known}", measured, "ns", runs) |
+                         {"value": lowest[at]})
+        first, last = next(iter(lowest)), list(lowest)[-1]
+        ratios[f"{axis} {last} to {first}, known {known}"] = lowest[last] / lowest[first]
+        for start, end, limit in AXES[axis][2]:
+            bars[f"{axis} {end} less {start}, known {known}, ns"] = growth_bar(
+                points, start, end, limit)
+    for (axis, known, at), value in memory.items():
+        if (axis, at) == ("connections", MEMORY_AT):
+            table.append(row(f"{axis} {at}, known {known}", "memory of the tables", "bytes each",
+                             [value]))
+            live = value / KEYS_A_TABLE * KEYS_A_CONNECTION
+            bars[f"memory of a live connection of {at}, known {known}, bytes"] = bar(
+                live, f"<= {MEMORY_BAR}", live <= MEMORY_BAR)
+    return {"suite": "growth", "rows": table, "ratios": ratios, "bars": bars}
+
+
+def growth_plots(rows, out):
+    """A curve for each thing known, a plot for each axis, as SVG."""
+    times, _ = growth_points(rows)
+    for axis, (label, is_log, _) in AXES.items():
+        curves = {known: points for (of, known), points in times.items() if of == axis}
+        data = "".join("$" + known.replace("-", "_") + " << END\n" +
+                       "".join(f"{at} {min(runs)}\n" for at, runs in points.items()) + "END\n"
+                       for known, points in curves.items())
+        lines = ", ".join(f'${known.replace("-", "_")} with linespoints title "known {known}"'
+                          for known in curves)
+        plot = f"""set terminal svg size 800,420 font "sans,12" background "white"
+set output "{out}/growth-{axis}.svg"
+set xlabel "{label}"
+set ylabel "ns a datagram in forward_burst()"
+set yrange [0:]
+{"set logscale x" if is_log else ""}
+set key bottom right
+{data}plot {lines}
+"""
+        subprocess.run(["gnuplot"], input=plot, text=True, check=True)
+
+
+PLOTS = {"opponents": lambda suite, _, out: opponents_plot(suite, out),
+         "growth": lambda _, rows, out: growth_plots(rows, out)}
+
+
 def show(suite):
     for r in sorted(suite["rows"], key=lambda r: r["metric"]) if suite["suite"] == "opponents" \
             else suite["rows"]:
@@ -194,7 +295,8 @@ def show(suite):
     print()
 
 
-SUITES = {"forward": forward_suite, "path": path_suite, "opponents": opponents_suite}
+SUITES = {"forward": forward_suite, "path": path_suite, "opponents": opponents_suite,
+          "growth": growth_suite}
 
 
 def main(out, names):
@@ -203,12 +305,15 @@ def main(out, names):
     print(f"\n{host['command']}\nLinux {host['kernel']}, {host['cpus']} CPUs, {host['driver']}, "
           f"native XDP, {host['mode']} mode; medians, then the spread of the runs\n")
     for name in names:
-        suite = SUITES[name](rows_of(f"{out}/{name}.rows"))
+        rows = rows_of(f"{out}/{name}.rows")
+        suite = SUITES[name](rows)
         with open(f"{out}/{name}.json", "w", encoding="utf-8") as file:
             json.dump(suite | {"host": host}, file, indent=1)
         show(suite)
-        if name == "opponents":
-            opponents_plot(suite, out)
+        if name in PLOTS and shutil.which("gnuplot"):
+            PLOTS[name](suite, rows, out)
+        elif name in PLOTS:
+            print("no plots: gnuplot is missing\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# idle_test.sh - a ringwayd without traffic leaves the CPU to others: less than 2 %
+# idle_test.sh - a ringwayd without traffic leaves the CPU to others: at most 1 %
 # of a core over 3 s, all its threads together.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
