@@ -168,7 +168,7 @@ $(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/core/*.[ch] user/util/*.[c
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $(filter %.c,$^) -lbpf -lyaml -lcrypto -o $@
+		-fno-sanitize-recover=all $(filter %.c,$^) -lbpf -lyaml -lcrypto -lcap-ng -o $@
 
 $(BUILD)/man/%: user/man/%.scd $(BUILD)/ringwayd
 	$(call say,MAN,$@)

@@ -156,9 +156,6 @@ def opponents_suite(rows):
 
 def opponents_plot(suite, out):
     """Bars of the rates, as SVG."""
-    if not shutil.which("gnuplot"):
-        print("gnuplot is not installed, so there is no plot: scripts/setup.sh bench\n")
-        return
     rates = {metric: {r["subject"]: r["value"] for r in suite["rows"] if r["metric"] == metric}
              for metric in ("rate at saturation", "rate without loss")}
     subjects = sorted(rates["rate at saturation"], key=rates["rate at saturation"].get)
