@@ -24,6 +24,8 @@ NAMES = {
 }
 # What must be the first to lose where more comes than the classic thread can take.
 PLACE = "udp_receive_buffer"
+# Intervals on the terminal; all are in the JSON.
+SHOWN = 20
 
 
 def percent(part, whole):
@@ -65,6 +67,14 @@ def buffer_result(r):
         "drops": r["drops"], "udp": r["udp"], "sink": r["sunk"]["intervals"]}
 
 
+def first_place(drops):
+    """What ringwayctl calls the first; but what softnet lost, others may have lost."""
+    if drops["first"] != "softnet_dropped":
+        return drops["first"]
+    return next((p["place"] for p in drops["places"]
+                 if p["kind"] == "loss" and p["place"] != "softnet_dropped"), None)
+
+
 def forms(saturation, loss_free):
     rates, result = {}, {}
     for r in saturation:
@@ -104,10 +114,10 @@ def results(rows, host):
         return [r for r in rows if r["part"] == part]
 
     buffers = [buffer_result(r) for r in of("buffer")]
+    first = first_place(buffers[-1]["drops"]) if buffers else None
     return {
         "scenario": 1, "host": host, "rising": rising(of("rising")), "buffers": buffers,
-        "drops": {"place": PLACE, "first": buffers[-1]["drops"]["first"],
-                  "holds": buffers[-1]["drops"]["first"] == PLACE} if buffers else None,
+        "drops": {"place": PLACE, "first": first, "holds": first == PLACE} if buffers else None,
         "forms": forms(of("saturation"), of("loss_free")),
         "steering": [steering(r) for r in of("steering")],
         "connections": [crowd(r) for r in of("connections")],
@@ -155,7 +165,7 @@ def buffers_show(buffers):
          for b in buffers])
     pair = buffers[:2]
     rows = []
-    for i in range(max(len(b["udp"]) for b in pair)):
+    for i in range(min(SHOWN, max(len(b["udp"]) for b in pair))):
         row = [number((i + 1) / 10, 1)]
         for b in pair:
             udp, sink = (b[k][i] if i < len(b[k]) else {} for k in ("udp", "sink"))
@@ -165,8 +175,8 @@ def buffers_show(buffers):
     heading = ["to s"]
     for b in pair:
         heading += [f"{mib(b['buffer'])}: taken", "RcvbufErrors", "at backend", "missing there"]
-    table("The same in intervals of 100 ms (a gap reaches the backend when the buffer before "
-          "it is empty)", heading, rows)
+    table("The same in intervals of 100 ms, the first of them (a gap reaches the backend when the "
+          "buffer before it is empty)", heading, rows)
 
 
 def forms_show(of_form):
@@ -216,7 +226,7 @@ def show(d):
 
 def described(host):
     return (f"{host['date']}, Linux {host['kernel']}, {host['cpus']} CPUs, {host['driver']} in "
-            f"{host['mode']} mode, datagrams of {host['size']} bytes")
+            f"{host['mode']} mode, {host['size']} bytes a datagram")
 
 
 # --- Plots ---
@@ -263,14 +273,15 @@ def readme(d):
     for s, f in d["forms"].items():
         print(f"| {NAMES[s]} | {number(f['loss_free'])} | {number(f['loss_free_ratio'], 1)} | "
               f"{number(f['saturation'])} | {number(f['saturation_ratio'], 1)} |")
-    print(f"\nOffered {number(large['offered'])} a second, which is a quarter more than it takes, the "
-          f"epoll thread lost the first\ndatagram after {number(small['loss_begins_s'], 1)} s with a "
-          f"receive buffer of {mib(small['buffer'])} and after "
-          f"{number(large['loss_begins_s'], 1)} s with {mib(large['buffer'])};\nin the end it lost "
-          f"{number(small['steady_lost_percent'])} % and "
-          f"{number(large['steady_lost_percent'])} %. `ringwayctl drops` named "
-          f"`{d['drops']['first']}` as the first place that lost.\n"
-          f"`sudo make bench-scenario1`, {described(d['host'])}.")
+    print("\nMore than the epoll thread takes, in datagrams a second:\n\n"
+          "| receive buffer | offered | forwarded | first loss after | % lost in the second half |\n"
+          "| --- | ---: | ---: | ---: | ---: |")
+    for b in (small, large):
+        begins = "none" if b["loss_begins_s"] is None else number(b["loss_begins_s"], 1) + " s"
+        print(f"| {mib(b['buffer'])} | {number(b['offered'])} | {number(b['forwarded'])} | {begins} | "
+              f"{number(b['steady_lost_percent'], 1)} |")
+    print(f"\nThe first place that lost, by `ringwayctl drops`: `{d['drops']['first']}`.\n"
+          f"{described(d['host'])}.")
     print("<!-- end of scenario 1 -->")
 
 
