@@ -292,7 +292,7 @@ def main(arguments):
             readme(json.load(file))
         return 0
     with open(f"{out}/host1.json", encoding="utf-8") as file:
-        host = json.load(file) | {"kernel": platform.release(), "cpus": os.cpu_count(),
+        host = json.load(file) | {"kernel": platform.release().split("-")[0], "cpus": os.cpu_count(),
                                   "date": datetime.date.today().isoformat()}
     with open(f"{out}/scenario1.rows", encoding="utf-8") as rows:
         d = results([json.loads(row) for row in rows], host)
