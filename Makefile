@@ -59,7 +59,8 @@ ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
 SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
-.PHONY: all check test bench bench-full survival demo install asan tsan setup programs tests format clean help
+.PHONY: all check test bench bench-full bench-scenario1 survival demo install asan tsan setup \
+	setup-bench programs tests format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -80,13 +81,17 @@ demo: setup ## install what is missing, then an HTTP/3 download through ringwayd
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) scripts/demo.sh
 
-bench: setup ## ringwayd beside its ceiling, in one run (root); PAIRS=N runs of each, QUICK=1
+bench: setup-bench ## ringwayd beside its ceiling, in one run (root); PAIRS=N runs of each, QUICK=1
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
-bench-full: setup ## the same with 41 pairs, beside other forwarders, and how costs grow (root)
+bench-full: setup-bench ## the same with 41 pairs, beside other forwarders, and how costs grow (root)
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) PAIRS=$${PAIRS:-41} tests/bench/run forward path opponents growth
+
+bench-scenario1: setup-bench ## a proxy that loses datagrams, and what helps (root); QUICK=1
+	$(Q)$(MAKE) --no-print-directory programs
+	$(Q)BUILD=$(BUILD) tests/bench/scenario1
 
 survival: setup ## what becomes of running transfers, as a table; QUICK=1: 2 a cell (root)
 	$(Q)$(MAKE) --no-print-directory tests
@@ -106,6 +111,9 @@ asan tsan:
 setup: ## install the Debian packages that are missing (root)
 	$(Q)scripts/setup.sh
 
+setup-bench: ## and those of the benchmarks
+	$(Q)scripts/setup.sh bench
+
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/ringway \
 		$(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
@@ -122,7 +130,7 @@ clean: ## remove $(BUILD)
 	$(Q)rm -rf $(BUILD)
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 	@echo '  V=1 shows commands; BUILD=dir, CC=clang, PREFIX=, DESTDIR= as usual'
 
 # Build rules.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# setup.sh - install the Debian packages that ringway is built and tested with.
-# Says nothing when nothing is missing; then it needs no root either.
+# setup.sh - install the Debian packages that ringway is built and tested with; with the
+# argument "bench" also those of the benchmarks. Says nothing when nothing is missing;
+# then it needs no root either.
 set -euo pipefail
 
 packages=(
@@ -18,6 +19,14 @@ packages=(
 	# the rules of configs/, and captures of tests
 	nftables tcpdump
 )
+case ${1:-} in
+'') ;;
+bench) packages+=(gnuplot-nox nginx libnginx-mod-stream dpdk-dev) ;; # plots, and opponents
+*)
+	echo 'usage: scripts/setup.sh [bench]' >&2
+	exit 2
+	;;
+esac
 
 missing() {
 	# Packages that dpkg never heard of are not in its answer: subtract what is there.

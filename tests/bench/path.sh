@@ -7,9 +7,12 @@
 # the last one.
 
 generator_cpu=0
+path_flows=1000    # connections of a load to backends
+opening_rate=5000  # of their Initials, a second
 
+# mac_of HOST INTERFACE
 mac_of() {
-	run_in forwarder ip -o link show "$1" | sed 's/.*link\/ether \([0-9a-f:]*\).*/\1/'
+	run_in "$1" ip -o link show "$2" | sed 's/.*link\/ether \([0-9a-f:]*\).*/\1/'
 }
 
 path_prepare() {
@@ -23,7 +26,7 @@ path_prepare() {
 	run_in forwarder ethtool -K lan1 tx off >/dev/null
 	declare -gA targets=([out]=$service_ipv4:$service_port [back]=198.51.100.2:50000)
 	declare -gA sources=([out]=198.51.100.2 [back]=$backend_ipv4:$backend_port)
-	declare -gA macs=([out]=$(mac_of wan) [back]=$(mac_of lan1))
+	declare -gA macs=([out]=$(mac_of forwarder wan) [back]=$(mac_of forwarder lan1))
 }
 
 # send out|back HOST INTERFACE OPTION...
@@ -62,16 +65,16 @@ load() {
 		"\"seconds\": $(json "$topology_dir/send.json" 'd["seconds"]')}"
 }
 
-# loss_free SUBJECT SECONDS RESOLUTION: the rate to the backend up to which nothing is
-# lost, or a ten-thousandth, in trials of so many seconds; one line of JSON.
+# loss_free SUBJECT SECONDS [OPTION]...: the rate to the backend up to which nothing is lost,
+# in trials of so long, by one more OPTION of ringway-load's search; one line of JSON.
 loss_free() {
 	subject_start "$1"
 	connections_open
 	run_in client "$BUILD/ringway-load" search --interface=wan --to="${targets[out]}" \
 		--from="${sources[out]}" --mac="${macs[out]}" --cpu=$generator_cpu \
-		--kind=quic-short --flows=1000 --sink-interface=lan \
+		--kind=quic-short --flows="$path_flows" --sink-interface=lan \
 		--sink-netns="$topology_prefix-backend1" --seconds="$2" --minimum=2000 \
-		--maximum=800000 --resolution="$3" --loss=0.01 --json \
+		--maximum=800000 --resolution=4000 --loss=0.01 "${@:3}" --json \
 		>"$topology_dir/search.json" 2>"$topology_dir/search.log" ||
 		cat "$topology_dir/search.log" >&2
 	subject_stop
@@ -80,32 +83,47 @@ loss_free() {
 
 # latency SUBJECT RATE SECONDS: what the subject adds, at one rate for all.
 latency() {
-	local sink log=$topology_dir/sink.json
-
 	subject_start "$1"
 	connections_open
-	start backend1 "$log" "$BUILD/ringway-load" sink --interface=lan --json
-	sink=$started_pid
-	wait_for 10 'the sink' sink_is_attached backend1 lan
-	send out client wan --kind=quic-short --flows=1000 --rate="$2" --count=100000000 \
-		--seconds="$3"
-	stop "$sink"
+	offer --kind=quic-short --rate="$2" --seconds="$3"
 	subject_stop
-	sed -n '/^{/,$p' "$log" >"$topology_dir/sunk.json"
 	echo "{\"subject\": \"$1\", \"rate\": $2," \
 		"\"latency\": $(json "$topology_dir/sunk.json" 'json.dumps(d["latency_ns"])')}"
 }
 
-# The subject learns 1000 connections, from clients' Initials and their answers.
-connections_open() {
-	local sink
+# offer OPTION...: send to the backend, until all has come that is to come. What was
+# sent is in $topology_dir/send.json, what came in sunk.json.
+offer() {
+	sink_start --interval=100
+	send out client wan --flows="$path_flows" --count=100000000 "$@"
+	wait_for 10 'the last datagrams' sink_is_at_rest
+	stop "$sink_pid"
+	sed -n '/^{/,$p' "$topology_dir/sink.json" >"$topology_dir/sunk.json" # after what it said to stderr
+}
 
-	start backend1 "$topology_dir/opening.log" "$BUILD/ringway-load" sink --interface=lan \
-		--handshake
-	sink=$started_pid
+# Buffers of the subject may hold what a slow one needs a second for.
+sink_is_at_rest() {
+	local before
+
+	before=$(run_in backend1 grep lan: /proc/net/dev)
+	sleep 0.1
+	[[ $(run_in backend1 grep lan: /proc/net/dev) == "$before" ]]
+}
+
+# The subject learns the connections, from clients' Initials and their answers.
+connections_open() {
+	sink_start --handshake
+	send out client wan --kind=quic-initial --flows="$path_flows" --rate="$opening_rate" \
+		--count=$((2 * path_flows)) "$@"
+	stop "$sink_pid"
+}
+
+# sink_start OPTION...: at the backend, until $sink_pid is stopped.
+sink_start() {
+	start backend1 "$topology_dir/sink.json" "$BUILD/ringway-load" sink --interface=lan \
+		--json "$@"
+	sink_pid=$started_pid
 	wait_for 10 'the sink' sink_is_attached backend1 lan
-	send out client wan --kind=quic-initial --flows=1000 --rate=5000 --count=2000
-	stop "$sink"
 }
 
 sink_is_attached() {

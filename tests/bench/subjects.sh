@@ -9,6 +9,7 @@
 
 programs=$BUILD/tests/bench
 forwarder_cpu=$(($(nproc) - 1))
+second_cpu=$((forwarder_cpu ? forwarder_cpu - 1 : 0)) # of two workers; with 2 CPUs the generator's
 backend_ipv4=10.0.1.2
 subject_pid=
 
@@ -152,15 +153,24 @@ nft_stateless_start() {
 	END
 }
 
-# ringwayd on sockets, on one thread. socket_epoll is the classic: receive one, send one.
+# socket_start CALLS [MORE]: ringwayd on sockets, on one thread if MORE does not say
+# otherwise. socket_epoll is the classic: receive one, send one.
+socket_buffer=26214400
+socket_flows=10000
+socket_more= # of all
+
 socket_start() {
 	local config=$topology_dir/socket.yaml
 
 	{
 		echo 'engine: socket'
-		echo "socket: { calls: $1, workers: 1, receive_buffer: 26214400, flows: 10000 }"
+		echo "socket: { calls: $1, ${2:-workers: 1}, receive_buffer: $socket_buffer, flows: $socket_flows${socket_more:+, $socket_more} }"
 		sed '/^interfaces:/,/^hash_key:/ { /^hash_key:/!d }' "$topology_dir/ringway.yaml"
 	} >"$config"
+	case ${2:-} in
+	*workers:*) sed -i "s/^cpus:.*/cpus: [$forwarder_cpu, $second_cpu]/" "$config" ;;
+	*decoupled:*) sed -i '/^cpus:/d' "$config" ;; # or both threads were on that CPU
+	esac
 	stack_prepare
 	start_ringwayd "$config"
 	subject_pid=$ringwayd_pid
@@ -176,4 +186,13 @@ socket_mmsg_start() {
 
 socket_io_uring_start() {
 	socket_start io_uring
+}
+
+# A client that moves stays with its worker.
+socket_two_workers_start() {
+	socket_start mmsg 'workers: 2, steering: connection-id'
+}
+
+socket_decoupled_start() {
+	socket_start mmsg 'decoupled: yes'
 }
