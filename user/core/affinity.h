@@ -52,6 +52,12 @@ struct affinity_entry {
 	bool proven;
 };
 
+/* A key as the words of its lines know it. */
+struct affinity_key {
+	uint64_t tag; /* in place: the bits below AFFINITY_TAG_SHIFT are 0 */
+	uint64_t *lines[2];
+};
+
 /* Bytes of memory for key_count keys at a load of at most 0.7; a multiple of 64. */
 size_t affinity_size(size_t key_count);
 
@@ -59,13 +65,18 @@ size_t affinity_size(size_t key_count);
  * table is used. size: a multiple of 64, not 0, below 2^38. */
 void affinity_init(struct affinity *table, void *memory, size_t size);
 
-/* Ask for both lines of a key. hash: uniform in all 64 bits. Hot. */
-static inline void affinity_prefetch(const struct affinity *table, uint64_t hash);
+/* Ask for both lines of a key, and say where they are. hash: uniform in all 64 bits.
+ * Hot. */
+static inline struct affinity_key affinity_prefetch(const struct affinity *table, uint64_t hash);
 
 /* False: not there, *ret_entry untouched. An entry older than max_age_ticks (at
  * most AFFINITY_AGE_MAX_TICKS) is not there. Hot: two cache lines. */
 static inline bool affinity_find(const struct affinity *table, uint64_t hash, uint16_t now_ticks,
 				 uint16_t max_age_ticks, struct affinity_entry *ret_entry);
+
+/* The same where affinity_prefetch() has been. */
+static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now_ticks,
+				    uint16_t max_age_ticks, struct affinity_entry *ret_entry);
 
 /* Insert a key that affinity_find() has just not found. Takes the key's own place
  * if it is still there, too old; then an empty one, or that of an entry older than
@@ -118,12 +129,6 @@ size_t affinity_sweep(struct affinity *table, uint64_t first, uint64_t count, ui
 
 /* Odd, without pattern: 2^64 divided by the golden ratio. */
 #define AFFINITY_LINE_MIX 0x9e3779b97f4a7c15ull
-
-/* A key as the words of its lines know it. */
-struct affinity_key {
-	uint64_t tag; /* in place: the bits below AFFINITY_TAG_SHIFT are 0 */
-	uint64_t *lines[2];
-};
 
 static inline uint64_t *affinity_line(const struct affinity *table, uint64_t uniform)
 {
@@ -202,13 +207,14 @@ static inline bool affinity_word_is_old(uint64_t word, uint16_t now_ticks, uint1
 
 /* always_inline: gcc takes a function that only prefetches for one without effect,
  * and drops calls that it has not inlined by then. */
-__attribute__((always_inline)) static inline void affinity_prefetch(const struct affinity *table,
-								    uint64_t hash)
+__attribute__((always_inline)) static inline struct affinity_key
+affinity_prefetch(const struct affinity *table, uint64_t hash)
 {
 	struct affinity_key key = affinity_key(table, hash);
 
 	__builtin_prefetch(key.lines[0]);
 	__builtin_prefetch(key.lines[1]);
+	return key;
 }
 
 typedef uint64_t affinity_pair __attribute__((vector_size(16)));
@@ -254,17 +260,15 @@ affinity_candidates(const struct affinity_key *key)
 	return (uint32_t)folded[0] | (uint32_t)(folded[0] >> 32);
 }
 
-static inline bool affinity_find(const struct affinity *table, uint64_t hash, uint16_t now_ticks,
-				 uint16_t max_age_ticks, struct affinity_entry *ret_entry)
+static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now_ticks,
+				    uint16_t max_age_ticks, struct affinity_entry *ret_entry)
 {
-	struct affinity_key key = affinity_key(table, hash);
-
-	for (uint32_t marks = affinity_candidates(&key); marks; marks &= marks - 1) {
-		uint64_t *word = affinity_key_word(&key, __builtin_ctz(marks));
+	for (uint32_t marks = affinity_candidates(key); marks; marks &= marks - 1) {
+		uint64_t *word = affinity_key_word(key, __builtin_ctz(marks));
 		uint64_t seen = affinity_word_load(word);
 		uint16_t age_ticks = affinity_word_age(seen, now_ticks);
 
-		if (!affinity_word_has_tag(seen, key.tag) || age_ticks > max_age_ticks)
+		if (!affinity_word_has_tag(seen, key->tag) || age_ticks > max_age_ticks)
 			continue;
 		*ret_entry = (struct affinity_entry){ .word = word,
 						      .seen = seen,
@@ -274,6 +278,14 @@ static inline bool affinity_find(const struct affinity *table, uint64_t hash, ui
 		return true;
 	}
 	return false;
+}
+
+static inline bool affinity_find(const struct affinity *table, uint64_t hash, uint16_t now_ticks,
+				 uint16_t max_age_ticks, struct affinity_entry *ret_entry)
+{
+	struct affinity_key key = affinity_key(table, hash);
+
+	return affinity_find_at(&key, now_ticks, max_age_ticks, ret_entry);
 }
 
 /* Who was faster has made it fresh as well, or has taken it away. If it was proven

@@ -118,11 +118,14 @@ struct table_match {
 	uint16_t slot;
 };
 
+#define TABLE_NOBODY 0xffff
+
 struct table {
 	struct hash_secret secret; /* of hash_key */
 	struct table_port ports[PORT_COUNT_MAX];
 	struct service services[SERVICE_COUNT_MAX];
 	struct target *targets; /* [slot * FAMILY_COUNT + family] */
+	uint16_t *owners;	/* likewise: the service's slot, TABLE_NOBODY if not present */
 	uint64_t client_next_hop;
 	struct table_match *matches; /* open addressing */
 	uint32_t match_mask;
@@ -170,6 +173,12 @@ static inline struct target *table_target(const struct table *table, uint16_t sl
 					  enum family family)
 {
 	return &table->targets[slot * FAMILY_COUNT + family];
+}
+
+/* Of targets that are there to be compared only, so that a line tells of many. */
+static inline uint16_t table_owner(const struct table *table, uint16_t slot, enum family family)
+{
+	return table->owners[slot * FAMILY_COUNT + family];
 }
 
 /* 0 while not known. */
