@@ -60,6 +60,19 @@ PARSE_INLINE __u16 checksum_fold_wide(__u64 sum)
 	return checksum_fold((sum + (sum << 32 | sum >> 32)) >> 32);
 }
 
+/* sum and len bytes (a multiple of 8), each carry added where it came from. */
+PARSE_INLINE __u64 checksum_add_wide(__u64 sum, const void *bytes, __u32 len)
+{
+	for (__u32 i = 0; i < len; i += 8) {
+		__u64 word;
+
+		__builtin_memcpy(&word, bytes + i, sizeof(word));
+		sum += word;
+		sum += sum < word;
+	}
+	return sum;
+}
+
 /* The folded sum of the pseudo-header: addresses, protocol, UDP length (RFC 768,
  * RFC 8200 section 8.1). A sender that leaves the rest to its network card puts
  * exactly this in the field. */
@@ -70,7 +83,7 @@ PARSE_INLINE __u16 checksum_udp_pseudo(const struct udp_view *view)
 	if (view->ip_version == 4)
 		sum += checksum_quads(view->ipv4->src, 8);
 	else
-		sum += checksum_quads(view->ipv6->src, 32);
+		sum = checksum_add_wide(sum, view->ipv6->src, 32);
 	return checksum_fold_wide(sum);
 }
 

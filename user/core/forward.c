@@ -55,30 +55,40 @@ static void traffic_add(struct traffic *traffic, uint64_t bytes)
 	counter_add(&traffic->bytes, bytes);
 }
 
-HOT_INLINE int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
-			      const struct udp_view *view, const struct target *target)
+HOT_INLINE int packet_rewrite_one_way(const struct forward_ctx *ctx, struct packet *packet,
+				      const struct udp_view *view, const struct target *target,
+				      enum nat_direction direction)
 {
 	struct backend_traffic *traffic = &ctx->stats->backends[packet->slot];
-	const struct table *table = ctx->route.table;
-	bool is_out = packet->kind == FRAME_SERVICE;
 	uint64_t next_hop = 0;
+	const struct table_port *port;
 	int verdict;
 
-	if (is_out) {
+	if (direction == NAT_OUT) {
 		next_hop = target_next_hop(target);
 		if (!next_hop)
 			return DROP_NO_NEIGHBOUR;
 		packet->tx_port = next_hop_port(next_hop);
 	}
-	verdict = nat_check(view, target->mode, table->ports[packet->tx_port].mtu);
+	port = &ctx->route.table->ports[packet->tx_port];
+	verdict = nat_check(view, target->mode, port->mtu);
 	if (verdict != KEEP)
 		return verdict;
-	if (is_out)
-		next_hop_write(table, next_hop, view->eth);
-	counter_add(&ctx->stats->checksums_completed,
-		    nat_rewrite(view, target, is_out ? NAT_OUT : NAT_BACK));
-	traffic_add(is_out ? &traffic->out : &traffic->back, view->ip_len);
+	if (direction == NAT_OUT)
+		next_hop_write(port, next_hop, view->eth);
+	if (nat_rewrite(view, target, direction))
+		counter_add(&ctx->stats->checksums_completed, 1);
+	traffic_add(direction == NAT_OUT ? &traffic->out : &traffic->back, view->ip_len);
 	return KEEP;
+}
+
+/* Written once, compiled for each way. */
+HOT_INLINE int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
+			      const struct udp_view *view, const struct target *target)
+{
+	if (packet->kind == FRAME_SERVICE)
+		return packet_rewrite_one_way(ctx, packet, view, target, NAT_OUT);
+	return packet_rewrite_one_way(ctx, packet, view, target, NAT_BACK);
 }
 
 /* One more copy of the datagram, to the backend in slot. */
@@ -100,7 +110,7 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 	if (!target->present)
 		return;
 	counter_add(&ctx->route.worker->counts[ROUTE_COUNT_COPIES], 1);
-	verdict = packet_rewrite(ctx, copy, &view, target);
+	verdict = packet_rewrite_one_way(ctx, copy, &view, target, NAT_OUT);
 	if (verdict != KEEP) {
 		counter_add(&ctx->stats->dropped[verdict], 1);
 		return;

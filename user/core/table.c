@@ -296,7 +296,7 @@ static int return_resolve(const struct table *table, struct packet *packet, stru
 	if (!table->client_next_hop)
 		return -1 - DROP_NO_NEIGHBOUR;
 	packet->tx_port = next_hop_port(table->client_next_hop);
-	next_hop_write(table, table->client_next_hop, eth);
+	next_hop_write(&table->ports[packet->tx_port], table->client_next_hop, eth);
 	return 0;
 }
 

@@ -192,12 +192,12 @@ static inline uint8_t next_hop_port(uint64_t next_hop)
 	return (uint8_t)(next_hop >> 48 & 0x7f);
 }
 
-/* Address the frame to a next hop that is known. */
-static inline void next_hop_write(const struct table *table, uint64_t next_hop,
+/* Address the frame to a next hop that is known, by its port. */
+static inline void next_hop_write(const struct table_port *port, uint64_t next_hop,
 				  struct wire_eth *eth)
 {
 	memcpy(eth->dst, &next_hop, 6);
-	memcpy(eth->src, table->ports[next_hop_port(next_hop)].mac, 6);
+	memcpy(eth->src, port->mac, 6);
 }
 
 #endif
