@@ -314,8 +314,8 @@ PARSE_INLINE void return_rewrite(const struct udp_view *view, const struct retur
 
 		__builtin_memcpy(ip->src, rule->service_addr + 12, 4);
 		ip->ttl--;
-		ip->checksum_be = checksum_update(ip->checksum_be,
-						  (__u32)rule->delta_addr + CHECKSUM_TTL_DELTA);
+		ip->checksum_be = checksum_update(
+			ip->checksum_be, checksum_add(rule->delta_addr, CHECKSUM_TTL_DELTA));
 	} else {
 		__builtin_memcpy(view->ipv6->src, rule->service_addr, 16);
 		view->ipv6->hop_limit--;

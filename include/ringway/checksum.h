@@ -34,10 +34,19 @@ PARSE_INLINE __u16 checksum_delta(__u32 old_sum, __u32 new_sum)
 	return checksum_fold((__u32)(__u16)~checksum_fold(old_sum) + checksum_fold(new_sum));
 }
 
-/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), with delta = ~m + m'. */
-PARSE_INLINE __u16 checksum_update(__u16 checksum, __u32 delta)
+/* Of two folded sums; the carry goes round. */
+PARSE_INLINE __u16 checksum_add(__u16 a, __u16 b)
 {
-	return ~checksum_fold((__u32)(__u16)~checksum + delta);
+	__u16 sum;
+	__u16 carry = __builtin_add_overflow(a, b, &sum);
+
+	return sum + carry;
+}
+
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), with delta = ~m + m'. */
+PARSE_INLINE __u16 checksum_update(__u16 checksum, __u16 delta)
+{
+	return ~checksum_add(~checksum, delta);
 }
 
 /* Sum of len bytes (a multiple of 4), as two halves of each 4-byte word: they meet

@@ -56,9 +56,9 @@ HOT_INLINE void nat_ipv4_rewrite(struct wire_ipv4 *ip, const struct target *targ
 				 enum nat_direction direction)
 {
 	bool is_out = direction == NAT_OUT;
-	uint16_t delta = is_out ? target->delta_addr_out : target->delta_addr_back;
+	uint16_t delta = is_out ? target->delta_ipv4_out : target->delta_ipv4_back;
 
-	ip->checksum_be = checksum_update(ip->checksum_be, (uint32_t)delta + CHECKSUM_TTL_DELTA);
+	ip->checksum_be = checksum_update(ip->checksum_be, delta);
 	ip->ttl--;
 	if (is_out)
 		memcpy(ip->dst, target->backend_addr + 12, 4);

@@ -64,8 +64,10 @@ static void target_init(struct target *target, const struct table_service *servi
 	memcpy(target->backend_addr, backend->endpoint.addr[family], 16);
 	target->service_port_be = service->endpoint.port_be;
 	target->backend_port_be = backend->endpoint.port_be;
-	target->delta_addr_out = checksum_delta(service_sum, backend_sum);
-	target->delta_addr_back = checksum_delta(backend_sum, service_sum);
+	target->delta_ipv4_out =
+		checksum_add(checksum_delta(service_sum, backend_sum), CHECKSUM_TTL_DELTA);
+	target->delta_ipv4_back =
+		checksum_add(checksum_delta(backend_sum, service_sum), CHECKSUM_TTL_DELTA);
 	service_sum += service->endpoint.port_be;
 	backend_sum += backend->endpoint.port_be;
 	target->delta_out = checksum_delta(service_sum, backend_sum);

@@ -87,9 +87,9 @@ struct target {
 	uint8_t backend_addr[16];
 	uint8_t service_addr[16];
 	uint16_t backend_port_be, service_port_be;
-	uint16_t delta_addr_out; /* checksum_delta(service -> backend): addresses alone, */
-	uint16_t delta_out;	 /* and with ports */
-	uint16_t delta_addr_back;
+	uint16_t delta_ipv4_out; /* checksum_delta(service -> backend): addresses and TTL */
+	uint16_t delta_out;	 /* addresses and ports */
+	uint16_t delta_ipv4_back;
 	uint16_t delta_back;
 	uint16_t service_slot;
 	bool present;	  /* has this address family */
