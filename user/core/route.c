@@ -145,7 +145,7 @@ HOT_INLINE void cid_begin(const struct route_ctx *ctx, struct route *route)
 HOT_INLINE bool quic_begin(const struct route *route, struct quic_header *ret_header)
 {
 	return !quic_parse((const uint8_t *)(route->view.udp + 1),
-			   route->view.udp_len - sizeof(struct wire_udp), ret_header);
+			   (uint16_t)(route->view.udp_len - sizeof(struct wire_udp)), ret_header);
 }
 
 HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
@@ -193,12 +193,12 @@ static void stranger_decide(const struct route_ctx *ctx, struct route *route)
 /* What decides unless the Connection ID names a server. */
 HOT_INLINE void memory_begin(const struct route_ctx *ctx, struct route *route)
 {
-	if (!remembers(ctx))
-		stranger_decide(ctx, route);
-	else if (route->has_cid)
+	if (route->has_cid)
 		cid_begin(ctx, route);
-	else
+	else if (remembers(ctx))
 		tuple_begin(ctx, route);
+	else
+		stranger_decide(ctx, route);
 }
 
 /* All that is not written later in any case. */
@@ -567,16 +567,20 @@ static void stranger_learn(const struct route_ctx *ctx, const struct route *rout
 		tuple_insert(ctx, route, (uint16_t)route->slot, false);
 }
 
-static void route_choose(const struct route_ctx *ctx, struct route *route)
+/* Maglev's choice, or whom to ask. What is new is learned. False: nobody takes it. */
+static bool route_choose(const struct route_ctx *ctx, struct route *route)
 {
 	if (route->slot < 0 && route->entry)
 		route->slot = (int16_t)*route->entry;
-	if (route->slot < 0 || !remembers(ctx))
-		return;
+	if (route->slot < 0)
+		return false;
+	if (!remembers(ctx))
+		return true;
 	if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
 		discovery_decide(ctx, route);
 	else if (route->entry)
 		stranger_learn(ctx, route);
+	return true;
 }
 
 /* --- a backend's answer ------------------------------------------------------ */
@@ -704,26 +708,25 @@ static size_t routes_begin(const struct route_ctx *ctx, const struct packet *pac
 	size_t initials = 0;
 
 	questions->count = 0;
-	for (size_t i = 0; i < count; i++) {
-		struct route *route = &routes[i];
-
+	for (struct route *route = routes; route != routes + count; route++, packets++) {
 		if (route->verdict != ROUTE_FORWARD) {
 			route->step = ROUTE_STEP_NONE;
 			continue;
 		}
-		if (packets[i].kind == FRAME_RETURN) {
-			route_back_begin(ctx, packets[i].slot, route);
+		if (packets->kind == FRAME_RETURN) {
+			route_back_begin(ctx, packets->slot, route);
 			continue;
 		}
-		if (route_begin(ctx, packets[i].slot, route)) {
+		if (route_begin(ctx, packets->slot, route)) {
 			questions->queries[questions->count] = (struct quic_lb_query){
 				.lb = service_of(ctx, route)->quic_lb,
 				.cid = route->dcid,
 				.len = route->dcid_len,
 			};
-			questions->routes[questions->count++] = (uint8_t)i;
+			questions->routes[questions->count++] = (uint8_t)(route - routes);
 		}
-		initials += route->type == QUIC_INITIAL;
+		if (unlikely(route->type == QUIC_INITIAL))
+			initials++;
 	}
 	return initials;
 }
@@ -742,22 +745,22 @@ static void routes_name(const struct route_ctx *ctx, struct route *routes,
 /* What is known by the Connection ID; what an answer teaches. */
 static void routes_find(const struct route_ctx *ctx, struct route *routes, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct route *route = &routes[i];
+	for (struct route *route = routes; route != routes + count; route++) {
+		int verdict = ROUTE_FORWARD;
 
 		if (route->step == ROUTE_STEP_FIND)
-			route->verdict = (int16_t)route_find(ctx, route);
+			verdict = route_find(ctx, route);
 		else if (route->step == ROUTE_STEP_LEARN)
-			route->verdict = (int16_t)route_back_end(ctx, route);
+			verdict = route_back_end(ctx, route);
+		if (verdict != ROUTE_FORWARD)
+			route->verdict = (int16_t)verdict;
 	}
 }
 
 /* What is known by the 4-tuple, for those that are still undecided. */
 static void routes_settle(const struct route_ctx *ctx, struct route *routes, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct route *route = &routes[i];
-
+	for (struct route *route = routes; route != routes + count; route++) {
 		if ((route->step == ROUTE_STEP_SETTLE || route->step == ROUTE_STEP_KEEP) &&
 		    route->verdict == ROUTE_FORWARD)
 			route->verdict = (int16_t)route_settle(ctx, route);
@@ -774,9 +777,7 @@ static void routes_end(const struct route_ctx *ctx, struct packet *packets, stru
 		if (route->verdict != ROUTE_FORWARD)
 			continue;
 		if (packets[i].kind == FRAME_SERVICE) {
-			if (route->step == ROUTE_STEP_CHOOSE)
-				route_choose(ctx, route);
-			if (route->slot < 0) {
+			if (route->step == ROUTE_STEP_CHOOSE && !route_choose(ctx, route)) {
 				route->verdict = DROP_NO_BACKEND;
 				continue;
 			}

@@ -99,7 +99,7 @@ struct target {
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct target) == 64, "one cache line a decision");
 
-/* The hot part of a service. */
+/* The hot part of a service: one line. */
 struct service {
 	const struct maglev *maglev[FAMILY_COUNT]; /* of backend slots; NULL: no such service */
 	struct quic_lb *quic_lb;		   /* NULL: none */
@@ -109,7 +109,8 @@ struct service {
 	uint8_t connection_id_len;
 	bool is_quic, is_nat, hash_connection_id, discovers, drops_gone;
 	bool client_keeps; /* 4-tuples fresh, as there are no answers that do */
-};
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct service) == 64, "one cache line, found by a shift");
 
 /* One entry of the tables by which userspace classifies for itself. */
 struct table_match {
