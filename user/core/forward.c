@@ -132,38 +132,37 @@ RARE void copies_make(struct forward_ctx *ctx, const struct packet *packet,
 			copy_make(ctx, packet, service->backends[i]);
 }
 
-/* A swap, so that no frame is lost. */
-static void packet_keep(struct packet *packets, size_t kept, size_t i)
+static void packets_swap(struct packet *a, struct packet *b)
 {
-	struct packet packet = packets[i];
+	struct packet packet = *a;
 
-	if (kept == i)
-		return;
-	packets[i] = packets[kept];
-	packets[kept] = packet;
+	*a = *b;
+	*b = packet;
 }
 
 /* The packets as they leave. */
 static size_t packets_end(struct forward_ctx *ctx, struct packet *packets, size_t count,
 			  const struct route *routes)
 {
-	size_t kept = 0;
+	struct packet *kept = packets; /* behind the last one */
 
-	for (size_t i = 0; i < count; i++) {
-		const struct route *route = &routes[i];
-		int verdict = route->verdict;
+	for (struct packet *packet = packets; packet != packets + count; packet++, routes++) {
+		int verdict = routes->verdict;
 
-		if (verdict == KEEP && route->asks_all)
-			copies_make(ctx, &packets[i], route);
+		if (verdict == KEEP && routes->asks_all)
+			copies_make(ctx, packet, routes);
 		if (verdict == KEEP)
-			verdict = packet_rewrite(ctx, &packets[i], &route->view, route->target);
-		if (verdict != KEEP)
+			verdict = packet_rewrite(ctx, packet, &routes->view, routes->target);
+		if (verdict != KEEP) {
 			counter_add(&ctx->stats->dropped[verdict], 1);
-		else
-			packet_keep(packets, kept++, i);
+			continue;
+		}
+		if (kept != packet) /* no frame is lost */
+			packets_swap(kept, packet);
+		kept++;
 	}
-	counter_add(&ctx->stats->forwarded, kept);
-	return kept;
+	counter_add(&ctx->stats->forwarded, (size_t)(kept - packets));
+	return (size_t)(kept - packets);
 }
 
 /* Those that came to be decided. */

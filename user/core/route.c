@@ -109,9 +109,9 @@ HOT_INLINE uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *
 
 /* A long header says how long its Connection ID is; for a short one it is known
  * of the service's servers. */
-HOT_INLINE uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
+HOT_INLINE uint8_t cid_len_of(const struct route_ctx *ctx, const struct service *service,
+			      const struct route *route)
 {
-	const struct service *service = service_of(ctx, route);
 	uint8_t len = service->connection_id_len;
 
 	if (route->type != QUIC_SHORT)
@@ -133,11 +133,12 @@ HOT_INLINE void tuple_begin(const struct route_ctx *ctx, struct route *route)
 	route->step = ROUTE_STEP_SETTLE;
 }
 
-HOT_INLINE void cid_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void cid_begin(const struct route_ctx *ctx, const struct service *service,
+			  struct route *route)
 {
-	route->cid_key = cid_key_of(
-		ctx, route, service_of(ctx, route)->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
-		route->cid_len);
+	route->cid_key =
+		cid_key_of(ctx, route, service->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
+			   route->cid_len);
 	route->place = affinity_prefetch(&ctx->router->cids, route->cid_key);
 	route->step = ROUTE_STEP_FIND;
 }
@@ -191,10 +192,11 @@ static void stranger_decide(const struct route_ctx *ctx, struct route *route)
 }
 
 /* What decides unless the Connection ID names a server. */
-HOT_INLINE void memory_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void memory_begin(const struct route_ctx *ctx, const struct service *service,
+			     struct route *route)
 {
 	if (route->has_cid)
-		cid_begin(ctx, route);
+		cid_begin(ctx, service, route);
 	else if (remembers(ctx))
 		tuple_begin(ctx, route);
 	else
@@ -230,13 +232,13 @@ HOT_INLINE bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, 
 		route->dcid = quic.dcid;
 		route->dcid_len = quic.dcid_len;
 		if (remembers(ctx)) {
-			route->cid_len = cid_len_of(ctx, route);
+			route->cid_len = cid_len_of(ctx, service, route);
 			route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
 		}
 		if (service->quic_lb)
 			return true;
 	}
-	memory_begin(ctx, route);
+	memory_begin(ctx, service, route);
 	return false;
 }
 
@@ -485,7 +487,7 @@ static void route_named(const struct route_ctx *ctx, struct route *route, int32_
 {
 	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot) ||
 	    (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new))
-		memory_begin(ctx, route);
+		memory_begin(ctx, service_of(ctx, route), route);
 	else
 		decide(route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
 }

@@ -197,7 +197,11 @@ static inline uint8_t next_hop_port(uint64_t next_hop)
 static inline void next_hop_write(const struct table_port *port, uint64_t next_hop,
 				  struct wire_eth *eth)
 {
-	memcpy(eth->dst, &next_hop, 6);
+	const uint32_t first = (uint32_t)next_hop;
+	const uint16_t last = (uint16_t)(next_hop >> 32);
+
+	memcpy(eth->dst, &first, sizeof(first));
+	memcpy(eth->dst + sizeof(first), &last, sizeof(last));
 	memcpy(eth->src, port->mac, 6);
 }
 
