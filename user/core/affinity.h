@@ -217,14 +217,8 @@ affinity_prefetch(const struct affinity *table, uint64_t hash)
 	return key;
 }
 
-typedef uint64_t affinity_pair __attribute__((vector_size(16)));
-typedef uint32_t affinity_quad __attribute__((vector_size(16), may_alias));
-
-/* The upper halves of four words. */
-static inline affinity_quad affinity_upper(affinity_quad first, affinity_quad second)
-{
-	return __builtin_shufflevector(first, second, 1, 3, 5, 7);
-}
+typedef uint64_t affinity_pair __attribute__((vector_size(16), may_alias));
+typedef uint32_t affinity_quad __attribute__((vector_size(16)));
 
 /* Words of both lines whose upper half is the tag's, a bit each, in the order of
  * affinity_key_word().
@@ -236,28 +230,24 @@ static inline affinity_quad affinity_upper(affinity_quad first, affinity_quad se
 __attribute__((no_sanitize("thread"))) static inline uint32_t
 affinity_candidates(const struct affinity_key *key)
 {
-	static const affinity_quad bits[] = {
-		{ 0x1, 0x2, 0x4, 0x8 },
-		{ 0x10, 0x20, 0x40, 0x80 },
-		{ 0x100, 0x200, 0x400, 0x800 },
-		{ 0x1000, 0x2000, 0x4000, 0x8000 },
+#define BITS(n) 1ull << (32 + (n)), 2ull << (32 + (n)) /* none where the lower half is */
+	static const affinity_pair bits[AFFINITY_LINE_WORDS] = {
+		{ BITS(0) }, { BITS(2) },  { BITS(4) },	 { BITS(6) },
+		{ BITS(8) }, { BITS(10) }, { BITS(12) }, { BITS(14) },
 	};
-	const uint32_t tag_upper = (uint32_t)(key->tag >> 32);
-	const affinity_quad tag = { tag_upper, tag_upper, tag_upper, tag_upper };
-	affinity_quad marks = { 0 };
-	affinity_pair folded;
+#undef BITS
+	const volatile affinity_pair *first = (const volatile affinity_pair *)key->lines[0];
+	const volatile affinity_pair *second = (const volatile affinity_pair *)key->lines[1];
+	const affinity_quad tag = (affinity_quad)(affinity_pair){ key->tag, key->tag };
+	affinity_pair marks = { 0, 0 };
 
 #pragma GCC unroll 4
-	for (int i = 0; i < 4; i++) {
-		const volatile affinity_quad *pairs =
-			(const volatile affinity_quad *)key->lines[i / 2] + 2 * (i % 2);
-		affinity_quad first = pairs[0], second = pairs[1];
-
-		marks |= (affinity_quad)(affinity_upper(first, second) == tag) & bits[i];
+	for (int i = 0; i < AFFINITY_LINE_WORDS / 2; i++) {
+		marks |= (affinity_pair)((affinity_quad)first[i] == tag) & bits[i];
+		marks |= (affinity_pair)((affinity_quad)second[i] == tag) &
+			 bits[AFFINITY_LINE_WORDS / 2 + i];
 	}
-	folded = (affinity_pair)marks;
-	folded[0] |= folded[1];
-	return (uint32_t)folded[0] | (uint32_t)(folded[0] >> 32);
+	return (uint32_t)((marks[0] | marks[1]) >> 32);
 }
 
 static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now_ticks,
