@@ -118,7 +118,7 @@ enum route_step {
 
 #define ROUTE_FORWARD (-1)
 
-/* One datagram on its way: two lines of a burst's. */
+/* One datagram on its way. */
 struct route {
 	struct udp_view view;
 	const uint8_t *dcid;   /* if is_quic; of a client's datagram */
@@ -142,6 +142,7 @@ struct route {
 	bool is_proof; /* the client uses a Connection ID that a server has named */
 	bool asks_all; /* out: send copies to the service's other backends */
 } __attribute__((aligned(64)));
+_Static_assert(sizeof(struct route) == 128, "two lines");
 
 /* Decide for a burst of at most BURST_MAX packets, each with a route of which view and
  * verdict are set; those with another verdict than ROUTE_FORWARD are left alone. A
