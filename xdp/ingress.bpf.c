@@ -112,7 +112,7 @@ PARSE_INLINE int unparsed_read(const struct xdp_md *ctx, __u8 ret_src[16],
 	ret_route->ifindex = ctx->ingress_ifindex;
 	ret_route->l4_protocol = WIRE_PROTOCOL_UDP;
 	switch (parse_ethernet(&cur, &eth)) {
-	case WIRE_ETHERTYPE_IPV4:
+	case wire_be16(WIRE_ETHERTYPE_IPV4):
 		ipv4 = cursor_take(&cur, sizeof(*ipv4));
 		if (!ipv4 || ipv4->protocol != WIRE_PROTOCOL_UDP)
 			return 0;
@@ -121,7 +121,7 @@ PARSE_INLINE int unparsed_read(const struct xdp_md *ctx, __u8 ret_src[16],
 		__builtin_memcpy(&ret_route->ipv4_src, ipv4->src, 4);
 		__builtin_memcpy(&ret_route->ipv4_dst, ipv4->dst, 4);
 		return 1;
-	case WIRE_ETHERTYPE_IPV6:
+	case wire_be16(WIRE_ETHERTYPE_IPV6):
 		ipv6 = cursor_take(&cur, sizeof(*ipv6));
 		if (!ipv6)
 			return 0;
@@ -314,8 +314,8 @@ PARSE_INLINE void return_rewrite(const struct udp_view *view, const struct retur
 
 		__builtin_memcpy(ip->src, rule->service_addr + 12, 4);
 		ip->ttl--;
-		ip->checksum_be = checksum_update(ip->checksum_be,
-						  (__u32)rule->delta_addr + CHECKSUM_TTL_DELTA);
+		ip->checksum_be = checksum_update(
+			ip->checksum_be, checksum_add(rule->delta_addr, CHECKSUM_TTL_DELTA));
 	} else {
 		__builtin_memcpy(view->ipv6->src, rule->service_addr, 16);
 		view->ipv6->hop_limit--;

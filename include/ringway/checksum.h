@@ -34,10 +34,19 @@ PARSE_INLINE __u16 checksum_delta(__u32 old_sum, __u32 new_sum)
 	return checksum_fold((__u32)(__u16)~checksum_fold(old_sum) + checksum_fold(new_sum));
 }
 
-/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), with delta = ~m + m'. */
-PARSE_INLINE __u16 checksum_update(__u16 checksum, __u32 delta)
+/* Of two folded sums; the carry goes round. */
+PARSE_INLINE __u16 checksum_add(__u16 a, __u16 b)
 {
-	return ~checksum_fold((__u32)(__u16)~checksum + delta);
+	__u16 sum;
+	__u16 carry = __builtin_add_overflow(a, b, &sum);
+
+	return sum + carry;
+}
+
+/* RFC 1624 equation 3: HC' = ~(~HC + ~m + m'), with delta = ~m + m'. */
+PARSE_INLINE __u16 checksum_update(__u16 checksum, __u16 delta)
+{
+	return ~checksum_add(~checksum, delta);
 }
 
 /* Sum of len bytes (a multiple of 4), as two halves of each 4-byte word: they meet
@@ -60,6 +69,19 @@ PARSE_INLINE __u16 checksum_fold_wide(__u64 sum)
 	return checksum_fold((sum + (sum << 32 | sum >> 32)) >> 32);
 }
 
+/* sum and len bytes (a multiple of 8), each carry added where it came from. */
+PARSE_INLINE __u64 checksum_add_wide(__u64 sum, const void *bytes, __u32 len)
+{
+	for (__u32 i = 0; i < len; i += 8) {
+		__u64 word;
+
+		__builtin_memcpy(&word, bytes + i, sizeof(word));
+		sum += word;
+		sum += sum < word;
+	}
+	return sum;
+}
+
 /* The folded sum of the pseudo-header: addresses, protocol, UDP length (RFC 768,
  * RFC 8200 section 8.1). A sender that leaves the rest to its network card puts
  * exactly this in the field. */
@@ -70,7 +92,7 @@ PARSE_INLINE __u16 checksum_udp_pseudo(const struct udp_view *view)
 	if (view->ip_version == 4)
 		sum += checksum_quads(view->ipv4->src, 8);
 	else
-		sum += checksum_quads(view->ipv6->src, 32);
+		sum = checksum_add_wide(sum, view->ipv6->src, 32);
 	return checksum_fold_wide(sum);
 }
 

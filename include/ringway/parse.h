@@ -50,42 +50,58 @@ PARSE_INLINE void *cursor_take(struct cursor *cur, __u32 len)
 	return taken;
 }
 
-/* Past Ethernet and up to two VLAN tags: the type of what follows, host order;
+/* Past Ethernet and up to two VLAN tags: the type of what follows, big endian;
  * 0 if the frame ends before. */
 PARSE_INLINE __u16 parse_ethernet(struct cursor *cur, struct wire_eth **ret_eth)
 {
 	struct wire_eth *eth = cursor_take(cur, sizeof(*eth));
-	__u16 type;
+	__u16 type_be;
 
 	if (!eth)
 		return 0;
-	type = wire_be16(eth->type_be);
+	type_be = eth->type_be;
 	for (int i = 0; i < VLAN_TAG_COUNT_MAX; i++) {
 		struct wire_vlan *tag;
 
-		if (type != WIRE_ETHERTYPE_VLAN && type != WIRE_ETHERTYPE_QINQ)
+		if (type_be == wire_be16(WIRE_ETHERTYPE_IPV4)) /* most are: no further look */
+			break;
+		if (type_be != wire_be16(WIRE_ETHERTYPE_VLAN) &&
+		    type_be != wire_be16(WIRE_ETHERTYPE_QINQ))
 			break;
 		tag = cursor_take(cur, sizeof(*tag));
 		if (!tag)
 			return 0;
-		type = wire_be16(tag->type_be);
+		type_be = tag->type_be;
 	}
 	*ret_eth = eth;
-	return type;
+	return type_be;
+}
+
+/* What stands between an IPv4 header and its UDP header. */
+PARSE_INLINE enum parse_result parse_ipv4_next(const struct wire_ipv4 *ip)
+{
+	int is_whole =
+		!(ip->fragment_be & wire_be16(WIRE_IPV4_MORE_FRAGMENTS | WIRE_IPV4_OFFSET_MASK));
+
+	if (ip->version_ihl == 0x45 && is_whole && ip->protocol == WIRE_PROTOCOL_UDP)
+		return PARSE_OK;
+	if (ip->version_ihl < 0x45 || ip->version_ihl > 0x4f)
+		return PARSE_MALFORMED;
+	if (!is_whole)
+		return PARSE_FRAGMENT;
+	return ip->protocol == WIRE_PROTOCOL_UDP ? PARSE_OPTIONS : PARSE_NOT_UDP;
 }
 
 PARSE_INLINE enum parse_result parse_ipv4(struct cursor *cur, struct udp_view *ret_view)
 {
 	struct wire_ipv4 *ip = cursor_take(cur, sizeof(*ip));
+	enum parse_result next;
 
-	if (!ip || ip->version_ihl < 0x45 || ip->version_ihl > 0x4f)
+	if (!ip)
 		return PARSE_MALFORMED;
-	if (ip->fragment_be & wire_be16(WIRE_IPV4_MORE_FRAGMENTS | WIRE_IPV4_OFFSET_MASK))
-		return PARSE_FRAGMENT;
-	if (ip->protocol != WIRE_PROTOCOL_UDP)
-		return PARSE_NOT_UDP;
-	if (ip->version_ihl != 0x45)
-		return PARSE_OPTIONS;
+	next = parse_ipv4_next(ip);
+	if (next != PARSE_OK)
+		return next;
 	ret_view->ipv4 = ip;
 	ret_view->ipv6 = 0;
 	ret_view->ip_version = 4;
@@ -150,12 +166,12 @@ PARSE_INLINE enum parse_result parse_udp(struct cursor *cur, struct udp_view *re
 
 	switch (parse_ethernet(cur, &ret_view->eth)) {
 	case 0: return PARSE_MALFORMED;
-	case WIRE_ETHERTYPE_IPV4:
+	case wire_be16(WIRE_ETHERTYPE_IPV4):
 		ip_start = cur->pos;
 		result = parse_ipv4(cur, ret_view);
 		ip_header_len = sizeof(struct wire_ipv4);
 		break;
-	case WIRE_ETHERTYPE_IPV6:
+	case wire_be16(WIRE_ETHERTYPE_IPV6):
 		ip_start = cur->pos;
 		result = parse_ipv6(cur, ret_view);
 		ip_header_len = sizeof(struct wire_ipv6);

@@ -53,7 +53,7 @@ PARSE_INLINE void checksums_update(const struct udp_view *view, __u32 old_sum, _
 
 	view->ipv4->ttl--;
 	view->ipv4->checksum_be =
-		checksum_update(view->ipv4->checksum_be, (__u32)delta + wire_be16(0xfeff));
+		checksum_update(view->ipv4->checksum_be, checksum_add(delta, CHECKSUM_TTL_DELTA));
 }
 
 PARSE_INLINE void address_change(const struct udp_view *view, __u8 *addr, __u16 *port_be,

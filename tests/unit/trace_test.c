@@ -22,7 +22,6 @@ struct flight {
 	struct wire_ipv4 ipv4;
 	struct wire_udp udp;
 	uint8_t cid[QUIC_CID_LEN_MAX];
-	struct udp_view view;
 	struct route route;
 };
 
@@ -33,17 +32,17 @@ static void flight_set(struct flight *flight, uint16_t number, const uint8_t *ci
 	flight->udp.src_be = wire_be16(number);
 	if (cid_len)
 		memcpy(flight->cid, cid, cid_len);
-	flight->view =
-		(struct udp_view){ .ipv4 = &flight->ipv4, .udp = &flight->udp, .ip_version = 4 };
-	flight->route = (struct route){ .view = &flight->view,
-					.is_quic = true,
-					.cid_len = cid_len,
-					.service_slot = 3,
-					.slot = 12,
-					.rule = ROUTE_CID };
-	flight->route.quic.type = QUIC_HANDSHAKE;
-	flight->route.quic.dcid = flight->cid;
-	flight->route.quic.dcid_len = cid_len;
+	flight->route = (struct route){
+		.view = { .ipv4 = &flight->ipv4, .udp = &flight->udp, .ip_version = 4 },
+		.is_quic = true,
+		.type = QUIC_HANDSHAKE,
+		.dcid = flight->cid,
+		.dcid_len = cid_len,
+		.cid_len = cid_len,
+		.service_slot = 3,
+		.slot = 12,
+		.rule = ROUTE_CID
+	};
 }
 
 static int set_up(void **state)

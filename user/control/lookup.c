@@ -120,24 +120,14 @@ void lookup_decide(struct lookup *lookup, const struct table *table, struct rout
 				       .now_ms = now_ms,
 				       .now_ticks = affinity_ticks(now_ms),
 				       .is_dry = true };
-	struct quic_lb_query lb;
-	struct udp_view view;
-	struct route route;
-	int drop = -1;
+	struct packet packet = { .kind = FRAME_SERVICE, .slot = query->service_slot };
+	struct route route = { .verdict = ROUTE_FORWARD };
+	int drop;
 
-	frame_build(lookup, query, &view);
-	if (route_begin(&ctx, query->service_slot, &view, &route, &lb)) {
-		quic_lb_decode(lookup->worker.quic_lb, &lb, 1);
-		route_named(&ctx, &route, lb.slot);
-	}
-	if (route.step == ROUTE_STEP_FIND)
-		drop = route_find(&ctx, &route);
-	if (drop < 0 && route_is_unsettled(&route))
-		drop = route_settle(&ctx, &route);
-	if (drop < 0 && route_end(&ctx, &route) < 0)
-		drop = DROP_NO_BACKEND;
-	if (drop < 0 &&
-	    !target_next_hop(table_target(table, (uint16_t)route.slot, client_family(query))))
+	frame_build(lookup, query, &route.view);
+	(void)routes_decide(&ctx, &packet, &route, 1);
+	drop = route.verdict;
+	if (drop < 0 && !target_next_hop(route.target))
 		drop = DROP_NO_NEIGHBOUR;
 	*ret_result = (struct lookup_result){
 		.slot = route.slot, .rule = route.rule, .drop = drop, .cid_len = route.cid_len

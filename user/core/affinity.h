@@ -52,6 +52,12 @@ struct affinity_entry {
 	bool proven;
 };
 
+/* A key as the words of its lines know it. */
+struct affinity_key {
+	uint64_t tag; /* in place: the bits below AFFINITY_TAG_SHIFT are 0 */
+	uint64_t *lines[2];
+};
+
 /* Bytes of memory for key_count keys at a load of at most 0.7; a multiple of 64. */
 size_t affinity_size(size_t key_count);
 
@@ -59,13 +65,18 @@ size_t affinity_size(size_t key_count);
  * table is used. size: a multiple of 64, not 0, below 2^38. */
 void affinity_init(struct affinity *table, void *memory, size_t size);
 
-/* Ask for both lines of a key. hash: uniform in all 64 bits. Hot. */
-static inline void affinity_prefetch(const struct affinity *table, uint64_t hash);
+/* Ask for both lines of a key, and say where they are. hash: uniform in all 64 bits.
+ * Hot. */
+static inline struct affinity_key affinity_prefetch(const struct affinity *table, uint64_t hash);
 
 /* False: not there, *ret_entry untouched. An entry older than max_age_ticks (at
  * most AFFINITY_AGE_MAX_TICKS) is not there. Hot: two cache lines. */
 static inline bool affinity_find(const struct affinity *table, uint64_t hash, uint16_t now_ticks,
 				 uint16_t max_age_ticks, struct affinity_entry *ret_entry);
+
+/* The same where affinity_prefetch() has been. */
+static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now_ticks,
+				    uint16_t max_age_ticks, struct affinity_entry *ret_entry);
 
 /* Insert a key that affinity_find() has just not found. Takes the key's own place
  * if it is still there, too old; then an empty one, or that of an entry older than
@@ -118,12 +129,6 @@ size_t affinity_sweep(struct affinity *table, uint64_t first, uint64_t count, ui
 
 /* Odd, without pattern: 2^64 divided by the golden ratio. */
 #define AFFINITY_LINE_MIX 0x9e3779b97f4a7c15ull
-
-/* A key as the words of its lines know it. */
-struct affinity_key {
-	uint64_t tag; /* in place: the bits below AFFINITY_TAG_SHIFT are 0 */
-	uint64_t *lines[2];
-};
 
 static inline uint64_t *affinity_line(const struct affinity *table, uint64_t uniform)
 {
@@ -202,23 +207,18 @@ static inline bool affinity_word_is_old(uint64_t word, uint16_t now_ticks, uint1
 
 /* always_inline: gcc takes a function that only prefetches for one without effect,
  * and drops calls that it has not inlined by then. */
-__attribute__((always_inline)) static inline void affinity_prefetch(const struct affinity *table,
-								    uint64_t hash)
+__attribute__((always_inline)) static inline struct affinity_key
+affinity_prefetch(const struct affinity *table, uint64_t hash)
 {
 	struct affinity_key key = affinity_key(table, hash);
 
 	__builtin_prefetch(key.lines[0]);
 	__builtin_prefetch(key.lines[1]);
+	return key;
 }
 
-typedef uint64_t affinity_pair __attribute__((vector_size(16)));
-typedef uint32_t affinity_quad __attribute__((vector_size(16), may_alias));
-
-/* The upper halves of four words. */
-static inline affinity_quad affinity_upper(affinity_quad first, affinity_quad second)
-{
-	return __builtin_shufflevector(first, second, 1, 3, 5, 7);
-}
+typedef uint64_t affinity_pair __attribute__((vector_size(16), may_alias));
+typedef uint32_t affinity_quad __attribute__((vector_size(16)));
 
 /* Words of both lines whose upper half is the tag's, a bit each, in the order of
  * affinity_key_word().
@@ -230,41 +230,35 @@ static inline affinity_quad affinity_upper(affinity_quad first, affinity_quad se
 __attribute__((no_sanitize("thread"))) static inline uint32_t
 affinity_candidates(const struct affinity_key *key)
 {
-	static const affinity_quad bits[] = {
-		{ 0x1, 0x2, 0x4, 0x8 },
-		{ 0x10, 0x20, 0x40, 0x80 },
-		{ 0x100, 0x200, 0x400, 0x800 },
-		{ 0x1000, 0x2000, 0x4000, 0x8000 },
+#define BITS(n) 1ull << (32 + (n)), 2ull << (32 + (n)) /* none where the lower half is */
+	static const affinity_pair bits[AFFINITY_LINE_WORDS] = {
+		{ BITS(0) }, { BITS(2) },  { BITS(4) },	 { BITS(6) },
+		{ BITS(8) }, { BITS(10) }, { BITS(12) }, { BITS(14) },
 	};
-	const uint32_t tag_upper = (uint32_t)(key->tag >> 32);
-	const affinity_quad tag = { tag_upper, tag_upper, tag_upper, tag_upper };
-	affinity_quad marks = { 0 };
-	affinity_pair folded;
+#undef BITS
+	const volatile affinity_pair *first = (const volatile affinity_pair *)key->lines[0];
+	const volatile affinity_pair *second = (const volatile affinity_pair *)key->lines[1];
+	const affinity_quad tag = (affinity_quad)(affinity_pair){ key->tag, key->tag };
+	affinity_pair marks = { 0, 0 };
 
 #pragma GCC unroll 4
-	for (int i = 0; i < 4; i++) {
-		const volatile affinity_quad *pairs =
-			(const volatile affinity_quad *)key->lines[i / 2] + 2 * (i % 2);
-		affinity_quad first = pairs[0], second = pairs[1];
-
-		marks |= (affinity_quad)(affinity_upper(first, second) == tag) & bits[i];
+	for (int i = 0; i < AFFINITY_LINE_WORDS / 2; i++) {
+		marks |= (affinity_pair)((affinity_quad)first[i] == tag) & bits[i];
+		marks |= (affinity_pair)((affinity_quad)second[i] == tag) &
+			 bits[AFFINITY_LINE_WORDS / 2 + i];
 	}
-	folded = (affinity_pair)marks;
-	folded[0] |= folded[1];
-	return (uint32_t)folded[0] | (uint32_t)(folded[0] >> 32);
+	return (uint32_t)((marks[0] | marks[1]) >> 32);
 }
 
-static inline bool affinity_find(const struct affinity *table, uint64_t hash, uint16_t now_ticks,
-				 uint16_t max_age_ticks, struct affinity_entry *ret_entry)
+static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now_ticks,
+				    uint16_t max_age_ticks, struct affinity_entry *ret_entry)
 {
-	struct affinity_key key = affinity_key(table, hash);
-
-	for (uint32_t marks = affinity_candidates(&key); marks; marks &= marks - 1) {
-		uint64_t *word = affinity_key_word(&key, __builtin_ctz(marks));
+	for (uint32_t marks = affinity_candidates(key); marks; marks &= marks - 1) {
+		uint64_t *word = affinity_key_word(key, __builtin_ctz(marks));
 		uint64_t seen = affinity_word_load(word);
 		uint16_t age_ticks = affinity_word_age(seen, now_ticks);
 
-		if (!affinity_word_has_tag(seen, key.tag) || age_ticks > max_age_ticks)
+		if (!affinity_word_has_tag(seen, key->tag) || age_ticks > max_age_ticks)
 			continue;
 		*ret_entry = (struct affinity_entry){ .word = word,
 						      .seen = seen,
@@ -274,6 +268,14 @@ static inline bool affinity_find(const struct affinity *table, uint64_t hash, ui
 		return true;
 	}
 	return false;
+}
+
+static inline bool affinity_find(const struct affinity *table, uint64_t hash, uint16_t now_ticks,
+				 uint16_t max_age_ticks, struct affinity_entry *ret_entry)
+{
+	struct affinity_key key = affinity_key(table, hash);
+
+	return affinity_find_at(&key, now_ticks, max_age_ticks, ret_entry);
 }
 
 /* Who was faster has made it fresh as well, or has taken it away. If it was proven

@@ -7,15 +7,7 @@
 #include "hot.h"
 #include "nat.h"
 
-#define KEEP (-1)
-
-/* One packet between the stages. */
-struct flight {
-	struct udp_view view;
-	struct route route;
-	struct target *target;
-	int verdict; /* KEEP or an enum drop_reason */
-};
+#define KEEP ROUTE_FORWARD
 
 static void headers_prefetch(const struct packet *packets, size_t count)
 {
@@ -31,7 +23,7 @@ static bool metadata_holds(const struct table *table, const struct packet *packe
 	if (packet->kind == FRAME_SERVICE)
 		return table_has_service(table, packet->slot);
 	return packet->slot < table->slot_limit && packet->tx_port < table->port_count &&
-	       table_target(table, packet->slot, udp_view_family(view))->present;
+	       table_owner(table, packet->slot, udp_view_family(view)) != TABLE_NOBODY;
 }
 
 HOT_INLINE int packet_parse(const struct forward_ctx *ctx, struct packet *packet,
@@ -50,97 +42,11 @@ HOT_INLINE int packet_parse(const struct forward_ctx *ctx, struct packet *packet
 	return KEEP;
 }
 
-/* Connection IDs that may name servers, and whose they are. */
-struct questions {
-	struct quic_lb_query queries[BURST_MAX];
-	uint8_t flights[BURST_MAX];
-	size_t count;
-};
-
-/* Stage 1: headers, and asking for the memory that decides. */
-static void flights_begin(const struct forward_ctx *ctx, struct packet *packets, size_t count,
-			  struct flight *flights, struct questions *questions)
+static void packets_parse(const struct forward_ctx *ctx, struct packet *packets, size_t count,
+			  struct route *routes)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct flight *flight = &flights[i];
-		struct route *route = &flight->route;
-
-		route->view = NULL; /* no decision yet */
-		route->step = ROUTE_STEP_END;
-		flight->verdict = packet_parse(ctx, &packets[i], &flight->view);
-		if (flight->verdict != KEEP)
-			continue;
-		if (packets[i].kind == FRAME_RETURN) {
-			route_back_begin(&ctx->route, packets[i].slot, &flight->view, route);
-			continue;
-		}
-		if (route_begin(&ctx->route, packets[i].slot, &flight->view, route,
-				&questions->queries[questions->count]))
-			questions->flights[questions->count++] = (uint8_t)i;
-		if (route->quic.type == QUIC_INITIAL)
-			counter_add(&ctx->stats->new_connections, 1);
-	}
-}
-
-/* Between the stages: the Connection IDs that name servers, all at once. */
-static void questions_answer(const struct forward_ctx *ctx, struct questions *questions,
-			     struct flight *flights)
-{
-	if (!questions->count)
-		return;
-	quic_lb_decode(ctx->route.worker->quic_lb, questions->queries, questions->count);
-	for (size_t i = 0; i < questions->count; i++)
-		route_named(&ctx->route, &flights[questions->flights[i]].route,
-			    questions->queries[i].slot);
-}
-
-/* Stage 2: what is known of the connection by its Connection ID; what an answer
- * teaches. */
-static void flights_find(const struct forward_ctx *ctx, size_t count, struct flight *flights)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct flight *flight = &flights[i];
-
-		if (flight->route.step == ROUTE_STEP_FIND)
-			flight->verdict = route_find(&ctx->route, &flight->route);
-		else if (flight->route.step == ROUTE_STEP_LEARN)
-			flight->verdict = route_back_end(&ctx->route, &flight->route);
-	}
-}
-
-/* Stage 3: the 4-tuple, for those that are still undecided. */
-static void flights_settle(const struct forward_ctx *ctx, size_t count, struct flight *flights)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct flight *flight = &flights[i];
-
-		if (route_is_unsettled(&flight->route) && flight->verdict == KEEP)
-			flight->verdict = route_settle(&ctx->route, &flight->route);
-	}
-}
-
-/* Stage 4: the backend, and asking for what rewriting needs of it. */
-static void flights_decide(const struct forward_ctx *ctx, struct packet *packets, size_t count,
-			   struct flight *flights)
-{
-	for (size_t i = 0; i < count; i++) {
-		struct flight *flight = &flights[i];
-
-		if (flight->verdict != KEEP)
-			continue;
-		if (packets[i].kind == FRAME_SERVICE) {
-			int slot = route_end(&ctx->route, &flight->route);
-
-			if (slot < 0) {
-				flight->verdict = DROP_NO_BACKEND;
-				continue;
-			}
-			packets[i].slot = (uint16_t)slot;
-		}
-		flight->target = table_target(ctx->route.table, packets[i].slot,
-					      udp_view_family(&flight->view));
-		__builtin_prefetch(flight->target);
-	}
+	for (size_t i = 0; i < count; i++)
+		routes[i].verdict = (int16_t)packet_parse(ctx, &packets[i], &routes[i].view);
 }
 
 static void traffic_add(struct traffic *traffic, uint64_t bytes)
@@ -149,30 +55,40 @@ static void traffic_add(struct traffic *traffic, uint64_t bytes)
 	counter_add(&traffic->bytes, bytes);
 }
 
-HOT_INLINE int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
-			      const struct udp_view *view, const struct target *target)
+HOT_INLINE int packet_rewrite_one_way(const struct forward_ctx *ctx, struct packet *packet,
+				      const struct udp_view *view, const struct target *target,
+				      enum nat_direction direction)
 {
 	struct backend_traffic *traffic = &ctx->stats->backends[packet->slot];
-	const struct table *table = ctx->route.table;
-	bool is_out = packet->kind == FRAME_SERVICE;
 	uint64_t next_hop = 0;
+	const struct table_port *port;
 	int verdict;
 
-	if (is_out) {
+	if (direction == NAT_OUT) {
 		next_hop = target_next_hop(target);
 		if (!next_hop)
 			return DROP_NO_NEIGHBOUR;
 		packet->tx_port = next_hop_port(next_hop);
 	}
-	verdict = nat_check(view, target->mode, table->ports[packet->tx_port].mtu);
+	port = &ctx->route.table->ports[packet->tx_port];
+	verdict = nat_check(view, target->mode, port->mtu);
 	if (verdict != KEEP)
 		return verdict;
-	if (is_out)
-		next_hop_write(table, next_hop, view->eth);
-	counter_add(&ctx->stats->checksums_completed,
-		    nat_rewrite(view, target, is_out ? NAT_OUT : NAT_BACK));
-	traffic_add(is_out ? &traffic->out : &traffic->back, view->ip_len);
+	if (direction == NAT_OUT)
+		next_hop_write(port, next_hop, view->eth);
+	if (nat_rewrite(view, target, direction))
+		counter_add(&ctx->stats->checksums_completed, 1);
+	traffic_add(direction == NAT_OUT ? &traffic->out : &traffic->back, view->ip_len);
 	return KEEP;
+}
+
+/* Written once, compiled for each way. */
+HOT_INLINE int packet_rewrite(const struct forward_ctx *ctx, struct packet *packet,
+			      const struct udp_view *view, const struct target *target)
+{
+	if (packet->kind == FRAME_SERVICE)
+		return packet_rewrite_one_way(ctx, packet, view, target, NAT_OUT);
+	return packet_rewrite_one_way(ctx, packet, view, target, NAT_BACK);
 }
 
 /* One more copy of the datagram, to the backend in slot. */
@@ -194,7 +110,7 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 	if (!target->present)
 		return;
 	counter_add(&ctx->route.worker->counts[ROUTE_COUNT_COPIES], 1);
-	verdict = packet_rewrite(ctx, copy, &view, target);
+	verdict = packet_rewrite_one_way(ctx, copy, &view, target, NAT_OUT);
 	if (verdict != KEEP) {
 		counter_add(&ctx->stats->dropped[verdict], 1);
 		return;
@@ -216,65 +132,61 @@ RARE void copies_make(struct forward_ctx *ctx, const struct packet *packet,
 			copy_make(ctx, packet, service->backends[i]);
 }
 
-/* A swap, so that no frame is lost. */
-static void packet_keep(struct packet *packets, size_t kept, size_t i)
+static void packets_swap(struct packet *a, struct packet *b)
 {
-	struct packet packet = packets[i];
+	struct packet packet = *a;
 
-	if (kept == i)
-		return;
-	packets[i] = packets[kept];
-	packets[kept] = packet;
+	*a = *b;
+	*b = packet;
 }
 
-/* Stage 5: the packets as they leave. */
-static size_t flights_end(struct forward_ctx *ctx, struct packet *packets, size_t count,
-			  struct flight *flights)
+/* The packets as they leave. */
+static size_t packets_end(struct forward_ctx *ctx, struct packet *packets, size_t count,
+			  const struct route *routes)
 {
-	size_t kept = 0;
+	struct packet *kept = packets; /* behind the last one */
 
-	for (size_t i = 0; i < count; i++) {
-		const struct flight *flight = &flights[i];
-		int verdict = flight->verdict;
+	for (struct packet *packet = packets; packet != packets + count; packet++, routes++) {
+		int verdict = routes->verdict;
 
-		if (verdict == KEEP && flight->route.asks_all)
-			copies_make(ctx, &packets[i], &flight->route);
+		if (verdict == KEEP && routes->asks_all)
+			copies_make(ctx, packet, routes);
 		if (verdict == KEEP)
-			verdict = packet_rewrite(ctx, &packets[i], &flight->view, flight->target);
-		if (verdict != KEEP)
+			verdict = packet_rewrite(ctx, packet, &routes->view, routes->target);
+		if (verdict != KEEP) {
 			counter_add(&ctx->stats->dropped[verdict], 1);
-		else
-			packet_keep(packets, kept++, i);
+			continue;
+		}
+		if (kept != packet) /* no frame is lost */
+			packets_swap(kept, packet);
+		kept++;
 	}
-	counter_add(&ctx->stats->forwarded, kept);
-	return kept;
+	counter_add(&ctx->stats->forwarded, (size_t)(kept - packets));
+	return (size_t)(kept - packets);
 }
 
-static void flights_trace(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
-			  const struct flight *flights)
+/* Those that came to be decided. */
+static void routes_trace(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
+			 const struct route *routes)
 {
 	for (size_t i = 0; i < count; i++)
-		if (packets[i].kind == FRAME_SERVICE && flights[i].route.view == &flights[i].view)
-			trace_decision(ctx->trace_ring, ctx->trace, &ctx->route, &flights[i].route,
-				       flights[i].verdict);
+		if (packets[i].kind == FRAME_SERVICE && routes[i].step != ROUTE_STEP_NONE)
+			trace_decision(ctx->trace_ring, ctx->trace, &ctx->route, &routes[i],
+				       routes[i].verdict);
 }
 
 size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count)
 {
-	struct flight flights[BURST_MAX];
-	struct questions questions;
+	struct route routes[BURST_MAX];
 
 	assert(count <= BURST_MAX);
 	ctx->copy_count = 0;
 	ctx->route.now_ticks = affinity_ticks(ctx->route.now_ms);
-	questions.count = 0;
 	headers_prefetch(packets, count);
-	flights_begin(ctx, packets, count, flights, &questions);
-	questions_answer(ctx, &questions, flights);
-	flights_find(ctx, count, flights);
-	flights_settle(ctx, count, flights);
-	flights_decide(ctx, packets, count, flights);
+	packets_parse(ctx, packets, count, routes);
+	counter_add(&ctx->stats->new_connections,
+		    routes_decide(&ctx->route, packets, routes, count));
 	if (ctx->trace)
-		flights_trace(ctx, packets, count, flights);
-	return flights_end(ctx, packets, count, flights);
+		routes_trace(ctx, packets, count, routes);
+	return packets_end(ctx, packets, count, routes);
 }

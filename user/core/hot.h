@@ -12,4 +12,7 @@
  * make it run for each of his. */
 #define RARE static __attribute__((noinline))
 
+/* A condition that few datagrams meet: what follows it lies out of the way. */
+#define unlikely(condition) __builtin_expect(condition, 0)
+
 #endif

@@ -19,30 +19,13 @@ enum nat_direction {
 	NAT_BACK,
 };
 
-/* What changes in one direction: the same for both headers' checksums. */
-struct nat_change {
-	const uint8_t *addr;
-	uint16_t port_be;
-	uint16_t delta_addr, delta;
-};
-
-HOT_INLINE struct nat_change nat_change_of(const struct target *target,
-					   enum nat_direction direction)
-{
-	if (direction == NAT_OUT)
-		return (struct nat_change){ target->backend_addr, target->backend_port_be,
-					    target->delta_addr_out, target->delta_out };
-	return (struct nat_change){ target->service_addr, target->service_port_be,
-				    target->delta_addr_back, target->delta_back };
-}
-
 /* May this datagram be forwarded? The reason against it (enum drop_reason), or
  * -1. mtu: of the way out, in bytes. Writes nothing. Hot. */
 HOT_INLINE int nat_check(const struct udp_view *view, enum table_mode mode, uint32_t mtu)
 {
 	uint8_t ttl = view->ip_version == 4 ? view->ipv4->ttl : view->ipv6->hop_limit;
 
-	if (ttl <= 1 && mode == TABLE_NAT)
+	if (unlikely(ttl <= 1) && mode == TABLE_NAT)
 		return DROP_TTL_EXPIRED;
 	if (view->ip_len > mtu)
 		return DROP_TOO_BIG;
@@ -69,22 +52,42 @@ static inline void nat_checksum_complete(const struct udp_view *view)
 		checksum_udp_nonzero(~checksum_fold_wide(nat_udp_sum(view) + pseudo));
 }
 
-HOT_INLINE void nat_ip_rewrite(const struct udp_view *view, const struct nat_change *change,
-			       enum nat_direction direction)
+HOT_INLINE void nat_ipv4_rewrite(struct wire_ipv4 *ip, const struct target *target,
+				 enum nat_direction direction)
 {
-	if (view->ip_version == 4) {
-		struct wire_ipv4 *ip = view->ipv4;
+	bool is_out = direction == NAT_OUT;
+	uint16_t delta = is_out ? target->delta_ipv4_out : target->delta_ipv4_back;
 
-		memcpy(direction == NAT_OUT ? ip->dst : ip->src, change->addr + 12, 4);
-		ip->ttl--;
-		ip->checksum_be = checksum_update(ip->checksum_be, (uint32_t)change->delta_addr +
-									   CHECKSUM_TTL_DELTA);
-	} else {
-		struct wire_ipv6 *ip = view->ipv6;
+	ip->checksum_be = checksum_update(ip->checksum_be, delta);
+	ip->ttl--;
+	if (is_out)
+		memcpy(ip->dst, target->backend_addr + 12, 4);
+	else
+		memcpy(ip->src, target->service_addr + 12, 4);
+}
 
-		memcpy(direction == NAT_OUT ? ip->dst : ip->src, change->addr, 16);
-		ip->hop_limit--;
-	}
+HOT_INLINE void nat_ipv6_rewrite(struct wire_ipv6 *ip, const struct target *target,
+				 enum nat_direction direction)
+{
+	ip->hop_limit--;
+	if (direction == NAT_OUT)
+		memcpy(ip->dst, target->backend_addr, 16);
+	else
+		memcpy(ip->src, target->service_addr, 16);
+}
+
+/* All but the UDP checksum. */
+HOT_INLINE void nat_headers_rewrite(const struct udp_view *view, const struct target *target,
+				    enum nat_direction direction)
+{
+	if (view->ip_version == 4)
+		nat_ipv4_rewrite(view->ipv4, target, direction);
+	else
+		nat_ipv6_rewrite(view->ipv6, target, direction);
+	if (direction == NAT_OUT)
+		view->udp->dst_be = target->backend_port_be;
+	else
+		view->udp->src_be = target->service_port_be;
 }
 
 /* Rewrite what nat_check() has let pass; the Ethernet header is not touched.
@@ -92,26 +95,21 @@ HOT_INLINE void nat_ip_rewrite(const struct udp_view *view, const struct nat_cha
 HOT_INLINE bool nat_rewrite(const struct udp_view *view, const struct target *target,
 			    enum nat_direction direction)
 {
-	const struct nat_change change = nat_change_of(target, direction);
-	struct wire_udp *udp = view->udp;
-	uint16_t checksum = udp->checksum_be;
-	bool is_partial = checksum == checksum_udp_pseudo(view);
+	uint16_t checksum = view->udp->checksum_be;
 
-	if (target->mode == TABLE_L2) {
-		if (is_partial)
-			nat_checksum_complete(view);
-		return is_partial;
-	}
-	nat_ip_rewrite(view, &change, direction);
-	if (direction == NAT_OUT)
-		udp->dst_be = change.port_be;
-	else
-		udp->src_be = change.port_be;
-	if (is_partial)
+	if (checksum == checksum_udp_pseudo(view)) {
+		if (target->mode == TABLE_NAT)
+			nat_headers_rewrite(view, target, direction);
 		nat_checksum_complete(view);
-	else if (checksum)
-		udp->checksum_be = checksum_udp_nonzero(checksum_update(checksum, change.delta));
-	return is_partial;
+		return true;
+	}
+	if (target->mode == TABLE_L2)
+		return false;
+	nat_headers_rewrite(view, target, direction);
+	if (checksum)
+		view->udp->checksum_be = checksum_udp_nonzero(checksum_update(
+			checksum, direction == NAT_OUT ? target->delta_out : target->delta_back));
+	return false;
 }
 
 #endif

@@ -14,8 +14,6 @@
  * least what every client's choice has (RFC 9000 section 7.2). */
 #define CID_PREFIX_LEN 8
 
-#define FORWARD (-1)
-
 static const struct {
 	const char *name, *meaning;
 } rules[ROUTE_RULE_COUNT] = {
@@ -75,33 +73,29 @@ HOT_INLINE bool remembers(const struct route_ctx *ctx)
 HOT_INLINE struct target *target_of(const struct route_ctx *ctx, const struct route *route,
 				    int slot)
 {
-	return table_target(ctx->table, (uint16_t)slot, udp_view_family(route->view));
+	return table_target(ctx->table, (uint16_t)slot, udp_view_family(&route->view));
 }
 
 /* A slot from the tables: may still be of a backend that was removed, or that has
  * moved to another service. */
 HOT_INLINE bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
-	const struct target *target;
-
-	if (slot >= ctx->table->slot_limit)
-		return false;
-	target = target_of(ctx, route, slot);
-	return target->present && target->service_slot == route->service_slot;
+	return slot < ctx->table->slot_limit &&
+	       table_owner(ctx->table, slot, udp_view_family(&route->view)) == route->service_slot;
 }
 
 HOT_INLINE bool opens_connection(const struct route *route)
 {
-	return route->quic.type == QUIC_INITIAL || route->quic.type == QUIC_0RTT;
+	return route->type == QUIC_INITIAL || route->type == QUIC_0RTT;
 }
 
 /* May wait for its owner: nothing that could open a connection. A cleared fixed bit
  * says nothing: clients that grease it do so all the time (RFC 9287). */
 HOT_INLINE bool is_plain_short(const struct route *route)
 {
-	uint32_t rest = route->view->udp_len - sizeof(struct wire_udp) - 1;
+	uint32_t rest = route->view.udp_len - sizeof(struct wire_udp) - 1;
 
-	return route->is_quic && route->quic.type == QUIC_SHORT &&
+	return route->is_quic && route->type == QUIC_SHORT &&
 	       rest >= (route->has_cid ? route->cid_len : 1u) + SHORT_HEADER_REST;
 }
 
@@ -110,67 +104,70 @@ HOT_INLINE bool is_plain_short(const struct route *route)
 HOT_INLINE uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
 			       enum key_cid_origin origin, uint8_t len)
 {
-	return key_cid(route->service_slot, origin, route->quic.dcid, len, &ctx->router->secret);
+	return key_cid(route->service_slot, origin, route->dcid, len, &ctx->router->secret);
 }
 
 /* A long header says how long its Connection ID is; for a short one it is known
  * of the service's servers. */
-HOT_INLINE uint8_t cid_len_of(const struct route_ctx *ctx, const struct route *route)
+HOT_INLINE uint8_t cid_len_of(const struct route_ctx *ctx, const struct service *service,
+			      const struct route *route)
 {
-	const struct service *service = service_of(ctx, route);
 	uint8_t len = service->connection_id_len;
 
-	if (route->quic.type != QUIC_SHORT)
-		return route->quic.dcid_len <= QUIC_CID_LEN_MAX ? (uint8_t)route->quic.dcid_len : 0;
+	if (route->type != QUIC_SHORT)
+		return route->dcid_len <= QUIC_CID_LEN_MAX ? (uint8_t)route->dcid_len : 0;
 	if (!len)
 		len = cid_length_at(&ctx->router->cid_lengths[route->service_slot], 0);
-	return len <= route->quic.dcid_len ? len : 0;
+	return len <= route->dcid_len ? len : 0;
+}
+
+HOT_INLINE void tuple_key_set(const struct route_ctx *ctx, struct route *route, uint64_t key)
+{
+	route->tuple_key = key | 1;
+	route->place = affinity_prefetch(&ctx->router->tuples, route->tuple_key);
 }
 
 HOT_INLINE void tuple_begin(const struct route_ctx *ctx, struct route *route)
 {
-	route->tuple_key = key_tuple(route->view, &ctx->router->secret) | 1;
-	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
+	tuple_key_set(ctx, route, key_tuple(&route->view, &ctx->router->secret));
 	route->step = ROUTE_STEP_SETTLE;
 }
 
-HOT_INLINE void cid_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void cid_begin(const struct route_ctx *ctx, const struct service *service,
+			  struct route *route)
 {
-	route->cid_key = cid_key_of(
-		ctx, route, service_of(ctx, route)->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
-		route->cid_len);
-	affinity_prefetch(&ctx->router->cids, route->cid_key);
+	route->cid_key =
+		cid_key_of(ctx, route, service->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
+			   route->cid_len);
+	route->place = affinity_prefetch(&ctx->router->cids, route->cid_key);
 	route->step = ROUTE_STEP_FIND;
 }
 
-HOT_INLINE void quic_begin(struct route *route, bool is_quic)
+HOT_INLINE bool quic_begin(const struct route *route, struct quic_header *ret_header)
 {
-	const uint8_t *payload = (const uint8_t *)(route->view->udp + 1);
-
-	route->is_quic =
-		is_quic &&
-		!quic_parse(payload, route->view->udp_len - sizeof(struct wire_udp), &route->quic);
+	return !quic_parse((const uint8_t *)(route->view.udp + 1),
+			   (uint16_t)(route->view.udp_len - sizeof(struct wire_udp)), ret_header);
 }
 
 HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
-	const struct maglev *maglev = service->maglev[udp_view_family(route->view)];
+	const struct maglev *maglev = service->maglev[udp_view_family(&route->view)];
 	uint64_t hash;
 
 	if (!maglev->size)
 		return;
-	if (service->hash_connection_id && route->is_quic && route->quic.dcid_len >= CID_PREFIX_LEN)
-		hash = hash_bytes(route->quic.dcid, CID_PREFIX_LEN, &ctx->table->secret);
+	if (service->hash_connection_id && route->is_quic && route->dcid_len >= CID_PREFIX_LEN)
+		hash = hash_bytes(route->dcid, CID_PREFIX_LEN, &ctx->table->secret);
 	else
-		hash = key_tuple(route->view, &ctx->table->secret);
+		hash = key_tuple(&route->view, &ctx->table->secret);
 	route->entry = maglev_entry(maglev, hash);
 	__builtin_prefetch(route->entry);
 }
 
 HOT_INLINE void decide(struct route *route, uint16_t slot, enum route_rule rule)
 {
-	route->slot = slot;
+	route->slot = (int16_t)slot;
 	route->rule = rule;
 	route->step = ROUTE_STEP_END;
 }
@@ -195,21 +192,20 @@ static void stranger_decide(const struct route_ctx *ctx, struct route *route)
 }
 
 /* What decides unless the Connection ID names a server. */
-HOT_INLINE void memory_begin(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE void memory_begin(const struct route_ctx *ctx, const struct service *service,
+			     struct route *route)
 {
-	if (!remembers(ctx))
-		stranger_decide(ctx, route);
-	else if (route->has_cid)
-		cid_begin(ctx, route);
-	else
+	if (route->has_cid)
+		cid_begin(ctx, service, route);
+	else if (remembers(ctx))
 		tuple_begin(ctx, route);
+	else
+		stranger_decide(ctx, route);
 }
 
 /* All that is not written later in any case. */
-HOT_INLINE void route_clear(struct route *route, const struct udp_view *view, uint16_t service_slot,
-			    int slot)
+HOT_INLINE void route_clear(struct route *route, uint16_t service_slot, int16_t slot)
 {
-	route->view = view;
 	route->entry = NULL;
 	route->slot = slot;
 	route->rule = ROUTE_NEW;
@@ -220,44 +216,53 @@ HOT_INLINE void route_clear(struct route *route, const struct udp_view *view, ui
 	route->is_gone = false;
 	route->is_proof = false;
 	route->asks_all = false;
-	route->quic.type = QUIC_SHORT;
+	route->type = QUIC_SHORT;
 }
 
-bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
-		 struct route *route, struct quic_lb_query *query)
+/* True: the Connection ID may name a server. */
+HOT_INLINE bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, struct route *route)
 {
 	const struct service *service = &ctx->table->services[service_slot];
+	struct quic_header quic;
 
-	route_clear(route, view, service_slot, -1);
-	quic_begin(route, service->is_quic);
-	if (route->is_quic && remembers(ctx)) {
-		route->cid_len = cid_len_of(ctx, route);
-		route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
+	route_clear(route, service_slot, -1);
+	if (service->is_quic && quic_begin(route, &quic)) {
+		route->is_quic = true;
+		route->type = (uint8_t)quic.type;
+		route->dcid = quic.dcid;
+		route->dcid_len = quic.dcid_len;
+		if (remembers(ctx)) {
+			route->cid_len = cid_len_of(ctx, service, route);
+			route->has_cid = route->cid_len >= CID_LEARN_LEN_MIN;
+		}
+		if (service->quic_lb)
+			return true;
 	}
-	if (route->is_quic && service->quic_lb) {
-		*query = (struct quic_lb_query){ .lb = service->quic_lb,
-						 .cid = route->quic.dcid,
-						 .len = route->quic.dcid_len };
-		return true;
-	}
-	memory_begin(ctx, route);
+	memory_begin(ctx, service, route);
 	return false;
 }
 
 /* --- tables ---------------------------------------------------------------- */
 
+HOT_INLINE bool place_find(const struct route_ctx *ctx, const struct route *route,
+			   const struct affinity_key *place, struct affinity_entry *ret_entry)
+{
+	return affinity_find_at(place, ctx->now_ticks, service_of(ctx, route)->idle_ticks,
+				ret_entry);
+}
+
 HOT_INLINE bool tuple_find(const struct route_ctx *ctx, const struct route *route,
 			   struct affinity_entry *ret_entry)
 {
-	return affinity_find(&ctx->router->tuples, route->tuple_key, ctx->now_ticks,
-			     service_of(ctx, route)->idle_ticks, ret_entry);
+	return place_find(ctx, route, &route->place, ret_entry);
 }
 
-HOT_INLINE bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
-			     struct affinity_entry *ret_entry)
+static bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
+			 struct affinity_entry *ret_entry)
 {
-	return affinity_find(&ctx->router->cids, key, ctx->now_ticks,
-			     service_of(ctx, route)->idle_ticks, ret_entry);
+	struct affinity_key place = affinity_key(&ctx->router->cids, key);
+
+	return place_find(ctx, route, &place, ret_entry);
 }
 
 /* May a stranger at client's address have one more entry? */
@@ -291,7 +296,7 @@ RARE bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry
 static void tuple_insert(const struct route_ctx *ctx, const struct route *route, uint16_t slot,
 			 bool is_back)
 {
-	if (unproven_take(ctx, route->view, is_back))
+	if (unproven_take(ctx, &route->view, is_back))
 		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
 				      ctx->now_ticks, ctx->table->idle_ticks_max,
 				      &ctx->worker->tuple_stats);
@@ -328,7 +333,7 @@ static void cid_learn(const struct route_ctx *ctx, const struct route *route, ui
 		return;
 	key = cid_key_of(ctx, route, KEY_CID_OF_CLIENT, route->cid_len);
 	if (cid_find_key(ctx, route, key, &known) || !pace_take(ctx, route) ||
-	    !unproven_take(ctx, route->view, false))
+	    !unproven_take(ctx, &route->view, false))
 		return;
 	cid_insert(ctx, key, slot, false);
 }
@@ -341,7 +346,7 @@ RARE int gone_decide(const struct route_ctx *ctx, struct route *route)
 	if (service_of(ctx, route)->drops_gone)
 		return DROP_BACKEND_GONE;
 	route->is_gone = true;
-	return FORWARD;
+	return ROUTE_FORWARD;
 }
 
 /* With answers on the way through here, they keep the 4-tuple's time; without, its
@@ -373,12 +378,12 @@ RARE bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *ro
 	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
 
 	*ret_is_proof = true;
-	for (unsigned int i = 1; route->quic.type == QUIC_SHORT && !service->connection_id_len &&
-				 i < CID_LENGTH_COUNT_MAX;
+	for (unsigned int i = 1;
+	     route->type == QUIC_SHORT && !service->connection_id_len && i < CID_LENGTH_COUNT_MAX;
 	     i++) {
 		uint8_t len = cid_length_at(lengths, i);
 
-		if (!len || len > route->quic.dcid_len)
+		if (!len || len > route->dcid_len)
 			continue;
 		if (cid_find_key(ctx, route, cid_key_of(ctx, route, KEY_CID_OF_SERVER, len),
 				 ret_entry))
@@ -389,14 +394,16 @@ RARE bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *ro
 			    ret_entry);
 }
 
+/* place: of route->cid_key. */
 HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
-			 struct affinity_entry *ret_entry, bool *ret_is_proof)
+			 const struct affinity_key *place, struct affinity_entry *ret_entry,
+			 bool *ret_is_proof)
 {
 	bool is_nat = service_of(ctx, route)->is_nat;
 	struct affinity_entry other; /* so that *ret_entry may stay in registers */
 
 	*ret_is_proof = is_nat;
-	if (cid_find_key(ctx, route, route->cid_key, ret_entry))
+	if (place_find(ctx, route, place, ret_entry))
 		return true;
 	if (!is_nat || !cid_find_otherwise(ctx, route, &other, ret_is_proof))
 		return false;
@@ -405,13 +412,13 @@ HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
 }
 
 /* (2) */
-int route_find(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE int route_find(const struct route_ctx *ctx, struct route *route)
 {
 	struct affinity_entry entry;
 
-	if (!cid_find(ctx, route, &entry, &route->is_proof)) {
+	if (!cid_find(ctx, route, &route->place, &entry, &route->is_proof)) {
 		tuple_begin(ctx, route);
-		return FORWARD;
+		return ROUTE_FORWARD;
 	}
 	if (!slot_lives(ctx, route, entry.slot)) {
 		tuple_begin(ctx, route);
@@ -420,11 +427,11 @@ int route_find(const struct route_ctx *ctx, struct route *route)
 	decide(route, entry.slot, ROUTE_CID);
 	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
 	if (route->is_proof && entry.proven && !entry.age_ticks)
-		return FORWARD;
+		return ROUTE_FORWARD;
 	entry_touch(ctx, &entry, route->is_proof);
 	tuple_begin(ctx, route);
 	route->step = ROUTE_STEP_KEEP;
-	return FORWARD;
+	return ROUTE_FORWARD;
 }
 
 /* Does a known 4-tuple decide for this datagram, whose Connection ID is unknown? */
@@ -445,28 +452,28 @@ static int tuple_decide(const struct route_ctx *ctx, struct route *route)
 	struct affinity_entry tuple;
 
 	if (!tuple_find(ctx, route, &tuple))
-		return FORWARD;
+		return ROUTE_FORWARD;
 	if (!slot_lives(ctx, route, tuple.slot))
 		return gone_decide(ctx, route);
 	if (!tuple_binds(ctx, route, &tuple)) {
 		if (is_plain_short(route))
-			route->slot = tuple.slot;
-		return FORWARD;
+			route->slot = (int16_t)tuple.slot;
+		return ROUTE_FORWARD;
 	}
 	tuple_touch(ctx, route, &tuple, false);
 	if (route->is_quic)
 		cid_learn(ctx, route, tuple.slot);
 	decide(route, tuple.slot, ROUTE_TUPLE);
-	return FORWARD;
+	return ROUTE_FORWARD;
 }
 
-int route_settle(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE int route_settle(const struct route_ctx *ctx, struct route *route)
 {
-	int reason = FORWARD;
+	int reason = ROUTE_FORWARD;
 
 	if (route->step == ROUTE_STEP_KEEP) {
 		tuple_keep(ctx, route);
-		return FORWARD;
+		return ROUTE_FORWARD;
 	}
 	if (!route->is_gone)
 		reason = tuple_decide(ctx, route);
@@ -476,24 +483,24 @@ int route_settle(const struct route_ctx *ctx, struct route *route)
 }
 
 /* (1): a crafted Connection ID must not choose the backend of a new connection. */
-void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
+static void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
 {
 	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot) ||
 	    (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new))
-		memory_begin(ctx, route);
+		memory_begin(ctx, service_of(ctx, route), route);
 	else
 		decide(route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
 }
 
 static const uint8_t *client_of(const struct route *route)
 {
-	return route->view->ip_version == 6 ? route->view->ipv6->src : route->view->ipv4->src;
+	return route->view.ip_version == 6 ? route->view.ipv6->src : route->view.ipv4->src;
 }
 
 /* May asking cost the client's prefix so many copies more? */
 static bool asking_take(const struct route_ctx *ctx, const struct route *route, uint32_t copies)
 {
-	return guard_take(&ctx->worker->copies, client_of(route), route->view->ip_version == 6,
+	return guard_take(&ctx->worker->copies, client_of(route), route->view.ip_version == 6,
 			  copies, ctx->now_ms);
 }
 
@@ -508,7 +515,7 @@ static bool copies_take(const struct route_ctx *ctx, const struct route *route)
 
 static bool discovery_begin(const struct route_ctx *ctx, const struct route *route, uint16_t len)
 {
-	uint16_t prefix = (uint16_t)guard_prefix(client_of(route), route->view->ip_version == 6);
+	uint16_t prefix = (uint16_t)guard_prefix(client_of(route), route->view.ip_version == 6);
 
 	if (!asking_take(ctx, route, DISCOVERY_QUESTION_COPIES) ||
 	    !discovery_start(&ctx->router->discovery, route->tuple_key, prefix, len, ctx->now_ms,
@@ -521,7 +528,7 @@ static bool discovery_begin(const struct route_ctx *ctx, const struct route *rou
 RARE void discovery_decide(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
-	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
+	uint16_t len = (uint16_t)(route->view.udp_len - sizeof(struct wire_udp));
 	bool is_asked = true;
 
 	switch (discovery_ask(&ctx->router->discovery, route->tuple_key, len, ctx->now_ms, &slot)) {
@@ -533,17 +540,19 @@ RARE void discovery_decide(const struct route_ctx *ctx, struct route *route)
 		count(ctx, ROUTE_COUNT_DISCOVERY_REFUSED, 1);
 		route->rule = ROUTE_UNKNOWN;
 	} else if (slot_lives(ctx, route, slot)) {
-		route->slot = slot;
+		route->slot = (int16_t)slot;
 	}
 }
 
 /* The backend that now gets a connection which had another. */
 RARE void gone_learn(const struct route_ctx *ctx, const struct route *route)
 {
+	struct affinity_key cid = affinity_key(&ctx->router->cids, route->cid_key);
 	struct affinity_entry entry;
 	bool is_proof;
 
-	if (route->has_cid && cid_find(ctx, route, &entry, &is_proof) && entry.slot != route->slot)
+	if (route->has_cid && cid_find(ctx, route, &cid, &entry, &is_proof) &&
+	    entry.slot != route->slot)
 		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
 	if (tuple_find(ctx, route, &entry) && entry.slot != route->slot)
 		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
@@ -555,49 +564,53 @@ static void stranger_learn(const struct route_ctx *ctx, const struct route *rout
 
 	if (route->rule == ROUTE_GONE)
 		gone_learn(ctx, route);
-	else if (route->rule == ROUTE_NEW && !(route->is_quic && route->quic.type == QUIC_SHORT) &&
+	else if (route->rule == ROUTE_NEW && !(route->is_quic && route->type == QUIC_SHORT) &&
 		 !tuple_find(ctx, route, &known))
 		tuple_insert(ctx, route, (uint16_t)route->slot, false);
 }
 
-void route_choose(const struct route_ctx *ctx, struct route *route)
+/* Maglev's choice, or whom to ask. What is new is learned. False: nobody takes it. */
+static bool route_choose(const struct route_ctx *ctx, struct route *route)
 {
 	if (route->slot < 0 && route->entry)
-		route->slot = *route->entry;
-	if (route->slot < 0 || !remembers(ctx))
-		return;
+		route->slot = (int16_t)*route->entry;
+	if (route->slot < 0)
+		return false;
+	if (!remembers(ctx))
+		return true;
 	if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
 		discovery_decide(ctx, route);
 	else if (route->entry)
 		stranger_learn(ctx, route);
+	return true;
 }
 
 /* --- a backend's answer ------------------------------------------------------ */
 
-void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct udp_view *view,
-		      struct route *route)
+HOT_INLINE void route_back_begin(const struct route_ctx *ctx, uint16_t slot, struct route *route)
 {
-	const struct target *target = table_target(ctx->table, slot, udp_view_family(view));
-	const struct service *service = &ctx->table->services[target->service_slot];
+	const struct target *target = table_target(ctx->table, slot, udp_view_family(&route->view));
+	struct quic_header quic;
 
-	route_clear(route, view, target->service_slot, slot);
+	route_clear(route, target->service_slot, (int16_t)slot);
 	if (!remembers(ctx)) {
 		route->step = ROUTE_STEP_END;
 		return;
 	}
 	route->step = ROUTE_STEP_LEARN;
-	route->tuple_key = key_tuple_back(view, target, &ctx->router->secret) | 1;
-	affinity_prefetch(&ctx->router->tuples, route->tuple_key);
-	quic_begin(route, service->is_quic);
-	if (!route->is_quic || route->quic.type == QUIC_SHORT ||
-	    route->quic.type == QUIC_VERSION_NEGOTIATION ||
-	    route->quic.scid_len < CID_LEARN_LEN_MIN || route->quic.scid_len > QUIC_CID_LEN_MAX)
+	tuple_key_set(ctx, route, key_tuple_back(&route->view, target, &ctx->router->secret));
+	if (!service_of(ctx, route)->is_quic || !quic_begin(route, &quic))
+		return;
+	route->is_quic = true;
+	route->type = (uint8_t)quic.type;
+	if (quic.type == QUIC_SHORT || quic.type == QUIC_VERSION_NEGOTIATION ||
+	    quic.scid_len < CID_LEARN_LEN_MIN || quic.scid_len > QUIC_CID_LEN_MAX)
 		return;
 	route->has_cid = true;
-	route->cid_len = (uint8_t)route->quic.scid_len;
-	route->cid_key = key_cid(route->service_slot, KEY_CID_OF_SERVER, route->quic.scid,
-				 route->cid_len, &ctx->router->secret);
-	affinity_prefetch(&ctx->router->cids, route->cid_key);
+	route->cid_len = (uint8_t)quic.scid_len;
+	route->cid_key = key_cid(route->service_slot, KEY_CID_OF_SERVER, quic.scid, route->cid_len,
+				 &ctx->router->secret);
+	(void)affinity_prefetch(&ctx->router->cids, route->cid_key);
 }
 
 /* An entry that another backend has not used lately goes to who answers now. */
@@ -614,7 +627,7 @@ static void server_cid_learn(const struct route_ctx *ctx, const struct route *ro
 
 	cid_length_count(&ctx->router->cid_lengths[route->service_slot], route->cid_len);
 	if (!cid_find_key(ctx, route, route->cid_key, &entry)) {
-		if (unproven_take(ctx, route->view, true))
+		if (unproven_take(ctx, &route->view, true))
 			cid_insert(ctx, route->cid_key, slot, false);
 	} else if (entry.slot == slot) {
 		entry_touch(ctx, &entry, false);
@@ -655,8 +668,8 @@ RARE void owner_learn(const struct route_ctx *ctx, const struct route *route, ui
 
 RARE int sought_answer_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
-	const uint8_t *answer = (const uint8_t *)(route->view->udp + 1);
-	uint16_t len = (uint16_t)(route->view->udp_len - sizeof(struct wire_udp));
+	const uint8_t *answer = (const uint8_t *)(route->view.udp + 1);
+	uint16_t len = (uint16_t)(route->view.udp_len - sizeof(struct wire_udp));
 
 	switch (discovery_answer(&ctx->router->discovery, route->tuple_key, slot, answer, len,
 				 ctx->now_ms)) {
@@ -664,14 +677,14 @@ RARE int sought_answer_learn(const struct route_ctx *ctx, const struct route *ro
 	case DISCOVERY_OWNER: owner_learn(ctx, route, slot); break;
 	case DISCOVERY_NOT_SOUGHT: tuple_learn(ctx, route, slot, false); break;
 	}
-	return FORWARD;
+	return ROUTE_FORWARD;
 }
 
-int route_back_end(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE int route_back_end(const struct route_ctx *ctx, struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
 
-	bool is_short = route->is_quic && route->quic.type == QUIC_SHORT;
+	bool is_short = route->is_quic && route->type == QUIC_SHORT;
 
 	route->step = ROUTE_STEP_END;
 	if (is_short && discovery_is_open(&ctx->router->discovery, ctx->now_ms))
@@ -679,5 +692,114 @@ int route_back_end(const struct route_ctx *ctx, struct route *route)
 	if (route->has_cid)
 		server_cid_learn(ctx, route, slot);
 	tuple_learn(ctx, route, slot, !is_short);
-	return FORWARD;
+	return ROUTE_FORWARD;
+}
+
+/* --- a burst, in stages ----------------------------------------------------- */
+
+/* Connection IDs that may name servers, and whose they are. */
+struct questions {
+	struct quic_lb_query queries[BURST_MAX];
+	uint8_t routes[BURST_MAX];
+	size_t count;
+};
+
+static size_t routes_begin(const struct route_ctx *ctx, const struct packet *packets,
+			   struct route *routes, size_t count, struct questions *questions)
+{
+	size_t initials = 0;
+
+	questions->count = 0;
+	for (struct route *route = routes; route != routes + count; route++, packets++) {
+		if (route->verdict != ROUTE_FORWARD) {
+			route->step = ROUTE_STEP_NONE;
+			continue;
+		}
+		if (packets->kind == FRAME_RETURN) {
+			route_back_begin(ctx, packets->slot, route);
+			continue;
+		}
+		if (route_begin(ctx, packets->slot, route)) {
+			questions->queries[questions->count] = (struct quic_lb_query){
+				.lb = service_of(ctx, route)->quic_lb,
+				.cid = route->dcid,
+				.len = route->dcid_len,
+			};
+			questions->routes[questions->count++] = (uint8_t)(route - routes);
+		}
+		if (unlikely(route->type == QUIC_INITIAL))
+			initials++;
+	}
+	return initials;
+}
+
+/* The Connection IDs that name servers, all at once. */
+static void routes_name(const struct route_ctx *ctx, struct route *routes,
+			struct questions *questions)
+{
+	if (!questions->count)
+		return;
+	quic_lb_decode(ctx->worker->quic_lb, questions->queries, questions->count);
+	for (size_t i = 0; i < questions->count; i++)
+		route_named(ctx, &routes[questions->routes[i]], questions->queries[i].slot);
+}
+
+/* What is known by the Connection ID; what an answer teaches. */
+static void routes_find(const struct route_ctx *ctx, struct route *routes, size_t count)
+{
+	for (struct route *route = routes; route != routes + count; route++) {
+		int verdict = ROUTE_FORWARD;
+
+		if (route->step == ROUTE_STEP_FIND)
+			verdict = route_find(ctx, route);
+		else if (route->step == ROUTE_STEP_LEARN)
+			verdict = route_back_end(ctx, route);
+		if (verdict != ROUTE_FORWARD)
+			route->verdict = (int16_t)verdict;
+	}
+}
+
+/* What is known by the 4-tuple, for those that are still undecided. */
+static void routes_settle(const struct route_ctx *ctx, struct route *routes, size_t count)
+{
+	for (struct route *route = routes; route != routes + count; route++) {
+		if ((route->step == ROUTE_STEP_SETTLE || route->step == ROUTE_STEP_KEEP) &&
+		    route->verdict == ROUTE_FORWARD)
+			route->verdict = (int16_t)route_settle(ctx, route);
+	}
+}
+
+/* The backends, and asking for what rewriting needs of them. */
+static void routes_end(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
+		       size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct route *route = &routes[i];
+
+		if (route->verdict != ROUTE_FORWARD)
+			continue;
+		if (packets[i].kind == FRAME_SERVICE) {
+			if (route->step == ROUTE_STEP_CHOOSE && !route_choose(ctx, route)) {
+				route->verdict = DROP_NO_BACKEND;
+				continue;
+			}
+			counter_add(&ctx->worker->decided[route->rule], 1);
+			packets[i].slot = (uint16_t)route->slot;
+		}
+		route->target = target_of(ctx, route, route->slot);
+		__builtin_prefetch(route->target);
+	}
+}
+
+size_t routes_decide(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
+		     size_t count)
+{
+	struct questions questions;
+	size_t initials = routes_begin(ctx, packets, routes, count, &questions);
+
+	routes_name(ctx, routes, &questions);
+	routes_find(ctx, routes, count);
+	routes_settle(ctx, routes, count);
+	routes_end(ctx, packets, routes, count);
+	return initials;
 }

@@ -5,9 +5,7 @@
  * for balancers says it; (2) the Connection ID is known; (3) the 4-tuple is known;
  * (4) it opens a connection, or could: Maglev; (5) a short header that nobody
  * knows: the backends are asked who owns it. In steps over the burst, so that its
- * memory accesses overlap, and a step for those only that are not decided yet:
- * route_begin(), quic_lb_decode() and route_named(), route_find(), route_settle(),
- * route_end().
+ * memory accesses overlap, and a step for those only that are not decided yet.
  *
  * Against poisoning: what clients send only inserts where nothing is; only answers
  * of backends replace, and never an entry that another backend has used within
@@ -17,10 +15,10 @@
 #define RINGWAY_CORE_ROUTE_H
 
 #include "affinity.h"
-#include "counter.h"
 #include "discovery.h"
 #include "drop.h"
 #include "guard.h"
+#include "packet.h"
 #include "ringway/quic.h"
 #include "table.h"
 
@@ -109,70 +107,49 @@ struct route_ctx {
 
 /* What is to be done next. */
 enum route_step {
-	ROUTE_STEP_FIND,   /* route_find() */
-	ROUTE_STEP_SETTLE, /* route_settle() */
+	ROUTE_STEP_NONE,   /* there was nothing to decide */
+	ROUTE_STEP_FIND,   /* the Connection ID is looked for */
+	ROUTE_STEP_SETTLE, /* the 4-tuple is looked for */
 	ROUTE_STEP_KEEP,   /* likewise: decided, but the 4-tuple is to be looked after */
-	ROUTE_STEP_LEARN,  /* route_back_end() */
-	ROUTE_STEP_CHOOSE, /* route_end(), which chooses */
-	ROUTE_STEP_END,	   /* route_end(), or nothing for an answer */
+	ROUTE_STEP_LEARN,  /* an answer: what it teaches */
+	ROUTE_STEP_CHOOSE, /* Maglev chooses, or it is asked who owns the connection */
+	ROUTE_STEP_END,	   /* nothing */
 };
 
-/* One decision on its way. */
+#define ROUTE_FORWARD (-1)
+
+/* One datagram on its way. */
 struct route {
-	const struct udp_view *view;
-	struct quic_header quic; /* of a QUIC service, if is_quic */
-	enum route_rule rule;
-	int slot;	       /* the backend's, or -1 */
+	struct udp_view view;
+	const uint8_t *dcid;   /* if is_quic; of a client's datagram */
 	const uint16_t *entry; /* Maglev's; NULL: none, or decided already */
-	uint64_t tuple_key;    /* from ROUTE_STEP_SETTLE on */
-	uint64_t cid_key;      /* if has_cid, from ROUTE_STEP_FIND on */
+	struct target *target; /* of whom it is for, or from; of what is forwarded */
+	struct affinity_key
+		place;	    /* of the Connection ID, from ROUTE_STEP_SETTLE on of the 4-tuple */
+	uint64_t tuple_key; /* from ROUTE_STEP_SETTLE on */
+	uint64_t cid_key;   /* if has_cid, from ROUTE_STEP_FIND on */
+	int16_t slot;	    /* the backend's, or -1 */
+	int16_t verdict;    /* ROUTE_FORWARD or an enum drop_reason */
 	uint16_t service_slot;
+	uint16_t dcid_len;
+	uint8_t rule; /* enum route_rule */
 	uint8_t step; /* enum route_step */
+	uint8_t type; /* enum quic_type */
 	uint8_t cid_len;
 	bool is_quic;
 	bool has_cid;  /* cid_key is of the Connection ID, or of its likeliest length */
 	bool is_gone;  /* the connection's backend was removed */
 	bool is_proof; /* the client uses a Connection ID that a server has named */
 	bool asks_all; /* out: send copies to the service's other backends */
-};
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct route) == 128, "two lines");
 
-/* A client's datagram for a service that exists. Asks for memory. The result: does the
- * Connection ID name a server, perhaps? *query is filled then. Hot. */
-bool route_begin(const struct route_ctx *ctx, uint16_t service_slot, const struct udp_view *view,
-		 struct route *route, struct quic_lb_query *query);
-
-/* lb_slot: the query's answer. Hot. */
-void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_slot);
-
-/* By the Connection ID. -1, or the reason to drop the datagram. Hot. */
-int route_find(const struct route_ctx *ctx, struct route *route);
-
-static inline bool route_is_unsettled(const struct route *route)
-{
-	return route->step == ROUTE_STEP_SETTLE || route->step == ROUTE_STEP_KEEP;
-}
-
-/* By the 4-tuple, or as a stranger's. -1, or the reason to drop the datagram. Hot. */
-int route_settle(const struct route_ctx *ctx, struct route *route);
-
-/* Maglev's choice, or whom to ask. What is new is learned. Hot. */
-void route_choose(const struct route_ctx *ctx, struct route *route);
-
-/* The backend's slot, or -1: nobody takes it. Hot. */
-static inline int route_end(const struct route_ctx *ctx, struct route *route)
-{
-	if (route->step == ROUTE_STEP_CHOOSE)
-		route_choose(ctx, route);
-	if (route->slot >= 0)
-		counter_add(&ctx->worker->decided[route->rule], 1);
-	return route->slot;
-}
-
-/* An answer of the backend in slot: asks for memory. Hot. */
-void route_back_begin(const struct route_ctx *ctx, uint16_t slot, const struct udp_view *view,
-		      struct route *route);
-
-/* Learn from it. -1: forward it; otherwise the reason to drop it. Hot. */
-int route_back_end(const struct route_ctx *ctx, struct route *route);
+/* Decide for a burst of at most BURST_MAX packets, each with a route of which view and
+ * verdict are set; those with another verdict than ROUTE_FORWARD are left alone. A
+ * FRAME_SERVICE packet is a client's for a service that exists, a FRAME_RETURN packet an
+ * answer of a backend that exists. Packets to forward get their backend's slot. Returns
+ * how many were Initials of clients. Hot. */
+size_t routes_decide(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
+		     size_t count);
 
 #endif

@@ -7,6 +7,7 @@
 #include "drop.h"
 #include "ringway/checksum.h"
 
+_Static_assert(SERVICE_COUNT_MAX <= TABLE_NOBODY, "nobody is no service");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "next_hop_write() copies the low bytes");
 
 static uint64_t next_hop_pack(uint8_t port, const uint8_t *mac)
@@ -63,8 +64,10 @@ static void target_init(struct target *target, const struct table_service *servi
 	memcpy(target->backend_addr, backend->endpoint.addr[family], 16);
 	target->service_port_be = service->endpoint.port_be;
 	target->backend_port_be = backend->endpoint.port_be;
-	target->delta_addr_out = checksum_delta(service_sum, backend_sum);
-	target->delta_addr_back = checksum_delta(backend_sum, service_sum);
+	target->delta_ipv4_out =
+		checksum_add(checksum_delta(service_sum, backend_sum), CHECKSUM_TTL_DELTA);
+	target->delta_ipv4_back =
+		checksum_add(checksum_delta(backend_sum, service_sum), CHECKSUM_TTL_DELTA);
 	service_sum += service->endpoint.port_be;
 	backend_sum += backend->endpoint.port_be;
 	target->delta_out = checksum_delta(service_sum, backend_sum);
@@ -87,6 +90,7 @@ static int backend_add(struct table *table, const struct table_service *service,
 		if (target->present)
 			return -EINVAL;
 		target_init(target, service, backend, family);
+		table->owners[backend->slot * FAMILY_COUNT + family] = service->slot;
 		if (service->mode != TABLE_NAT)
 			continue;
 		err = match_add(table, &backend->endpoint, family, FRAME_RETURN, backend->slot);
@@ -183,17 +187,20 @@ static int spec_check(const struct table_spec *spec, size_t *ret_backend_count,
 static int table_alloc(struct table *table, size_t backend_count, size_t service_count)
 {
 	size_t match_count = 64, keys = FAMILY_COUNT * (backend_count + service_count);
-	size_t targets_size = (table->slot_limit + 1) * FAMILY_COUNT * sizeof(*table->targets);
+	size_t target_count = (table->slot_limit + 1) * FAMILY_COUNT;
+	size_t targets_size = target_count * sizeof(*table->targets);
 
 	while (match_count < 2 * keys)
 		match_count *= 2;
 	table->match_mask = (uint32_t)match_count - 1;
 	table->matches = calloc(match_count, sizeof(*table->matches));
 	table->targets = aligned_alloc(sizeof(*table->targets), targets_size);
+	table->owners = malloc(target_count * sizeof(*table->owners));
 	table->service_backends = calloc(backend_count + 1, sizeof(*table->service_backends));
-	if (!table->matches || !table->targets || !table->service_backends)
+	if (!table->matches || !table->targets || !table->owners || !table->service_backends)
 		return -ENOMEM;
 	memset(table->targets, 0, targets_size);
+	memset(table->owners, 0xff, target_count * sizeof(*table->owners)); /* TABLE_NOBODY */
 	return 0;
 }
 
@@ -257,6 +264,7 @@ void table_free(struct table *table)
 	free(table->service_backends);
 	free(table->matches);
 	free(table->targets);
+	free(table->owners);
 	free(table);
 }
 
@@ -290,7 +298,7 @@ static int return_resolve(const struct table *table, struct packet *packet, stru
 	if (!table->client_next_hop)
 		return -1 - DROP_NO_NEIGHBOUR;
 	packet->tx_port = next_hop_port(table->client_next_hop);
-	next_hop_write(table, table->client_next_hop, eth);
+	next_hop_write(&table->ports[packet->tx_port], table->client_next_hop, eth);
 	return 0;
 }
 

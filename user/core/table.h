@@ -87,9 +87,9 @@ struct target {
 	uint8_t backend_addr[16];
 	uint8_t service_addr[16];
 	uint16_t backend_port_be, service_port_be;
-	uint16_t delta_addr_out; /* checksum_delta(service -> backend): addresses alone, */
-	uint16_t delta_out;	 /* and with ports */
-	uint16_t delta_addr_back;
+	uint16_t delta_ipv4_out; /* checksum_delta(service -> backend): addresses and TTL */
+	uint16_t delta_out;	 /* addresses and ports */
+	uint16_t delta_ipv4_back;
 	uint16_t delta_back;
 	uint16_t service_slot;
 	bool present;	  /* has this address family */
@@ -99,7 +99,7 @@ struct target {
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct target) == 64, "one cache line a decision");
 
-/* The hot part of a service. */
+/* The hot part of a service: one line. */
 struct service {
 	const struct maglev *maglev[FAMILY_COUNT]; /* of backend slots; NULL: no such service */
 	struct quic_lb *quic_lb;		   /* NULL: none */
@@ -109,7 +109,8 @@ struct service {
 	uint8_t connection_id_len;
 	bool is_quic, is_nat, hash_connection_id, discovers, drops_gone;
 	bool client_keeps; /* 4-tuples fresh, as there are no answers that do */
-};
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct service) == 64, "one cache line, found by a shift");
 
 /* One entry of the tables by which userspace classifies for itself. */
 struct table_match {
@@ -118,11 +119,14 @@ struct table_match {
 	uint16_t slot;
 };
 
+#define TABLE_NOBODY 0xffff
+
 struct table {
 	struct hash_secret secret; /* of hash_key */
 	struct table_port ports[PORT_COUNT_MAX];
 	struct service services[SERVICE_COUNT_MAX];
 	struct target *targets; /* [slot * FAMILY_COUNT + family] */
+	uint16_t *owners;	/* likewise: the service's slot, TABLE_NOBODY if not present */
 	uint64_t client_next_hop;
 	struct table_match *matches; /* open addressing */
 	uint32_t match_mask;
@@ -172,6 +176,12 @@ static inline struct target *table_target(const struct table *table, uint16_t sl
 	return &table->targets[slot * FAMILY_COUNT + family];
 }
 
+/* Of targets that are there to be compared only, so that a line tells of many. */
+static inline uint16_t table_owner(const struct table *table, uint16_t slot, enum family family)
+{
+	return table->owners[slot * FAMILY_COUNT + family];
+}
+
 /* 0 while not known. */
 static inline uint64_t target_next_hop(const struct target *target)
 {
@@ -183,12 +193,16 @@ static inline uint8_t next_hop_port(uint64_t next_hop)
 	return (uint8_t)(next_hop >> 48 & 0x7f);
 }
 
-/* Address the frame to a next hop that is known. */
-static inline void next_hop_write(const struct table *table, uint64_t next_hop,
+/* Address the frame to a next hop that is known, by its port. */
+static inline void next_hop_write(const struct table_port *port, uint64_t next_hop,
 				  struct wire_eth *eth)
 {
-	memcpy(eth->dst, &next_hop, 6);
-	memcpy(eth->src, table->ports[next_hop_port(next_hop)].mac, 6);
+	const uint32_t first = (uint32_t)next_hop;
+	const uint16_t last = (uint16_t)(next_hop >> 32);
+
+	memcpy(eth->dst, &first, sizeof(first));
+	memcpy(eth->dst + sizeof(first), &last, sizeof(last));
+	memcpy(eth->src, port->mac, 6);
 }
 
 #endif

@@ -9,10 +9,10 @@ static uint64_t number_of(const struct route_ctx *ctx, const struct route *route
 {
 	uint64_t number = 0;
 
-	if (!route->is_quic || !route->quic.dcid_len)
-		return key_tuple(route->view, &ctx->table->secret);
-	for (unsigned int i = 0; i < 8 && i < route->quic.dcid_len; i++)
-		number = number << 8 | route->quic.dcid[i];
+	if (!route->is_quic || !route->dcid_len)
+		return key_tuple(&route->view, &ctx->table->secret);
+	for (unsigned int i = 0; i < 8 && i < route->dcid_len; i++)
+		number = number << 8 | route->dcid[i];
 	return number;
 }
 
@@ -21,14 +21,14 @@ static bool filter_wants(const struct trace_filter *filter, const struct route_c
 {
 	if (!filter->cid_len)
 		return number_of(ctx, route) % filter->every == 0;
-	return route->is_quic && route->quic.dcid_len >= filter->cid_len &&
-	       memcmp(route->quic.dcid, filter->cid, filter->cid_len) == 0;
+	return route->is_quic && route->dcid_len >= filter->cid_len &&
+	       memcmp(route->dcid, filter->cid, filter->cid_len) == 0;
 }
 
 static void record_fill(struct trace_record *record, const struct route_ctx *ctx,
 			const struct route *route, int verdict)
 {
-	const struct udp_view *view = route->view;
+	const struct udp_view *view = &route->view;
 
 	record->time_ms = ctx->now_ms;
 	if (view->ip_version == 4)
@@ -38,13 +38,13 @@ static void record_fill(struct trace_record *record, const struct route_ctx *ctx
 	record->client_port_be = view->udp->src_be;
 	record->service_slot = route->service_slot;
 	record->slot = (int16_t)route->slot;
-	record->rule = (uint8_t)route->rule;
+	record->rule = route->rule;
 	record->reason = verdict < 0 ? TRACE_KEPT : (uint8_t)verdict;
-	record->type = route->is_quic ? (uint8_t)route->quic.type : QUIC_TYPE_COUNT;
+	record->type = route->is_quic ? route->type : QUIC_TYPE_COUNT;
 	if (!route->is_quic)
 		return;
 	record->cid_len = route->cid_len;
-	memcpy(record->cid, route->quic.dcid, route->cid_len);
+	memcpy(record->cid, route->dcid, route->cid_len);
 }
 
 void trace_decision(struct trace_ring *ring, const struct trace_filter *filter,
