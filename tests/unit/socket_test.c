@@ -595,7 +595,6 @@ static int files_open(void)
 
 static void expiry_case(const struct setting *setting)
 {
-	struct sockaddr_storage upstream;
 	int files;
 
 	world_open(setting, WORKER_COUNT, FLOW_MAX);
@@ -603,13 +602,19 @@ static void expiry_case(const struct setting *setting)
 	rounds();
 	files = files_open();
 	for (int again = 1; again <= 2; again++) {
-		for (int client = 0; client < CLIENT_COUNT; client++)
-			(void)exchange(client, 10, &upstream);
+		/* No answer is waited for: the flow may be gone before it comes. */
+		for (int client = 0; client < CLIENT_COUNT; client++) {
+			uint64_t opened = count_now(SOCKET_COUNT_FLOWS_OPENED);
+
+			client_send(client, 1, "x", 1);
+			rounds_until(count_now(SOCKET_COUNT_FLOWS_OPENED) > opened);
+		}
 		rounds_until(count_now(SOCKET_COUNT_FLOWS_EXPIRED) ==
 			     count_now(SOCKET_COUNT_FLOWS_OPENED));
 		rounds_until(!stats_now().flows);
 		assert_true(count_now(SOCKET_COUNT_FLOWS_OPENED) >= (uint64_t)again * CLIENT_COUNT);
-		rounds_until(files_open() == files);
+		/* Fewer: one that a new thread had open for a moment was counted before. */
+		rounds_until(files_open() <= files);
 	}
 	world_close();
 }
