@@ -45,6 +45,7 @@ UNIT     := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 ROOTED   := $(BPF_TESTS:%.c=$(BUILD)/%)
 PEERS    := $(PEER_SOURCES:%.c=$(BUILD)/%)
 FUZZERS  := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
+FUZZ_PARTS := $(wildcard user/core/*.c user/util/*.c user/control/config*.c user/control/schema*.c)
 BENCHES  := $(BENCH_SOURCES:%.c=$(BUILD)/%)
 MANPAGES := $(MAN_SOURCES:user/man/%.scd=$(BUILD)/man/%)
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOURCES) \
@@ -73,8 +74,8 @@ check: tests ## all tests that need no root
 	$(Q)BUILD=$(BUILD) tests/run $(CHECKS)
 
 test: setup ## install what is missing, then every test (root); QUICK=1 for the gate's form
-	$(Q)$(MAKE) --no-print-directory tests
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/clang CC=$(CLANG) all
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) tests
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) BUILD=$(BUILD)/clang CC=$(CLANG) all
 	$(Q)BUILD=$(BUILD) tests/run $(CHECKS) $(ROOT_TESTS)
 
 demo: setup ## install what is missing, then an HTTP/3 download through ringwayd (root)
@@ -170,17 +171,21 @@ $(PEERS): %: %.o $(PEER_PARTS:%.c=$(BUILD)/%.o) $(LIBRARY)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(PEER_LDLIBS) -o $@
 
-# Fuzzers compile what they fuzz: all that is pure.
-$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(wildcard user/core/*.[ch] user/util/*.[ch] include/ringway/*.h) \
-		       $(wildcard user/control/config*.[ch] user/control/schema*.[ch])
+# Fuzzers have objects of their own of what they fuzz: all that is pure.
+$(BUILD)/fuzz/%.o: %.c
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all $(filter %.c,$^) -lbpf -lyaml -lcrypto -lcap-ng -o $@
+	$(Q)$(CLANG) $(CPPFLAGS) -MMD -MP $(CFLAGS) -O1 -fsanitize=fuzzer-no-link,address,undefined \
+		-fno-sanitize-recover=all -c $< -o $@
+
+$(FUZZERS): $(BUILD)/%: $(BUILD)/fuzz/%.o $(FUZZ_PARTS:%.c=$(BUILD)/fuzz/%.o)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ -lbpf -lyaml -lcrypto -lcap-ng -o $@
 
 $(BUILD)/man/%: user/man/%.scd $(BUILD)/ringwayd
 	$(call say,MAN,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)sed -e '/^@config@$$/{s/.*//;r '<($(BUILD)/ringwayd --help-config=scdoc) -e '}' $< | scdoc > $@
 
--include $(OBJECTS:.o=.d) $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.bpf.d)
+-include $(OBJECTS:.o=.d) $(patsubst %.c,$(BUILD)/fuzz/%.d,$(FUZZ_SOURCES) $(FUZZ_PARTS)) $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.bpf.d)
