@@ -396,15 +396,8 @@ static size_t af_xdp_tx(struct io *io, struct packet *packets, size_t count)
 
 static size_t af_xdp_take(struct io *io, struct packet *packets, size_t count)
 {
-	size_t taken = 0;
+	size_t taken = frames_lend(&io->frames, io->xsk.memory, HEADROOM_SIZE, packets, count);
 
-	for (; taken < count && io->frames.free_count; taken++) {
-		uint64_t frame = frames_take(&io->frames, FRAMES_HELD);
-
-		packets[taken] = (struct packet){ .data = io->xsk.memory + frame + HEADROOM_SIZE,
-						  .frame = frame,
-						  .len = io->frames.frame_size - HEADROOM_SIZE };
-	}
 	counter_add(&io->stats.held, taken);
 	gauges_publish(io);
 	return taken;
@@ -412,10 +405,7 @@ static size_t af_xdp_take(struct io *io, struct packet *packets, size_t count)
 
 static void af_xdp_release(struct io *io, const struct packet *packets, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		assert(frames_owned_by(&io->frames, packets[i].frame, FRAMES_HELD));
-		frames_give(&io->frames, packets[i].frame);
-	}
+	frames_release(&io->frames, packets, count);
 	counter_add(&io->stats.held, -(uint64_t)count);
 	gauges_publish(io);
 }

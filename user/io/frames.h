@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "core/packet.h"
 #include "ringway/limits.h"
 
 enum frames_owner {
@@ -97,6 +98,32 @@ static inline void frames_give(struct frames *frames, uint64_t frame)
 {
 	frames_pass(frames, frame, FRAMES_FREE);
 	frames->stack[frames->free_count++] = frame;
+}
+
+/* The caller of rx has done with its packets. */
+static inline void frames_release(struct frames *frames, const struct packet *packets, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert(frames_owned_by(frames, packets[i].frame, FRAMES_HELD));
+		frames_give(frames, packets[i].frame);
+	}
+}
+
+/* Empty packets for the caller, in frames of memory after so many bytes of headroom: at
+ * most count. Returns how many there were. */
+static inline size_t frames_lend(struct frames *frames, uint8_t *memory, uint32_t headroom,
+				 struct packet *packets, size_t count)
+{
+	size_t lent = 0;
+
+	for (; lent < count && frames->free_count; lent++) {
+		uint64_t frame = frames_take(frames, FRAMES_HELD);
+
+		packets[lent] = (struct packet){ .data = memory + frame + headroom,
+						 .frame = frame,
+						 .len = frames->frame_size - headroom };
+	}
+	return lent;
 }
 
 /* Once a burst: fewer free than none, or more than all, is a frame in two places. */

@@ -150,26 +150,17 @@ static size_t replay_tx(struct io *io, struct packet *packets, size_t count)
 
 static size_t replay_take(struct io *io, struct packet *packets, size_t count)
 {
-	size_t taken = 0;
+	size_t taken = frames_lend(&io->frames, io->memory, HEADROOM_SIZE, packets, count);
 
-	for (; taken < count && io->frames.free_count; taken++) {
-		uint64_t frame = frames_take(&io->frames, FRAMES_HELD);
-
-		io->times[frame >> io->frames.frame_shift] = io->now;
-		packets[taken] = (struct packet){ .data = io->memory + frame + HEADROOM_SIZE,
-						  .frame = frame,
-						  .len = io->frames.frame_size - HEADROOM_SIZE };
-	}
+	for (size_t i = 0; i < taken; i++)
+		io->times[packets[i].frame >> io->frames.frame_shift] = io->now;
 	gauges_publish(io, io->stats.held + taken);
 	return taken;
 }
 
 static void replay_release(struct io *io, const struct packet *packets, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		assert(frames_owned_by(&io->frames, packets[i].frame, FRAMES_HELD));
-		frames_give(&io->frames, packets[i].frame);
-	}
+	frames_release(&io->frames, packets, count);
 	gauges_publish(io, io->stats.held - count);
 }
 

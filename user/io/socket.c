@@ -196,25 +196,15 @@ bool socket_send_failed(struct io *io, int err)
 
 static void socket_release(struct io *io, const struct packet *packets, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		assert(frames_owned_by(&io->frames, packets[i].frame, FRAMES_HELD));
-		frames_give(&io->frames, packets[i].frame);
-	}
+	frames_release(&io->frames, packets, count);
 	io->held -= count;
 	gauges_publish(io);
 }
 
 static size_t socket_take(struct io *io, struct packet *packets, size_t count)
 {
-	size_t taken = 0;
+	size_t taken = frames_lend(&io->frames, io->memory, 0, packets, count);
 
-	for (; taken < count && io->frames.free_count; taken++) {
-		uint64_t frame = frames_take(&io->frames, FRAMES_HELD);
-
-		packets[taken] = (struct packet){ .data = io->memory + frame,
-						  .frame = frame,
-						  .len = io->frames.frame_size };
-	}
 	io->held += taken;
 	gauges_publish(io);
 	return taken;
