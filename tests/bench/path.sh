@@ -46,14 +46,13 @@ busy_jiffies() {
 # prints what the sink got, how long it took, and how busy the machine was.
 load() {
 	local sink log=$topology_dir/sink.json busy
-	local -a from=(client wan) to=(backend1 lan) flows=1000
+	local -a from=(client wan) to=(backend1 lan) flows=$path_flows
 
 	[[ $1 == out ]] || from=(backend1 lan) to=(client wan) flows=1
-	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --handshake --json
+	[[ $1 == back ]] || connections_open
+	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --json
 	sink=$started_pid
 	wait_for 10 'the sink' sink_is_attached "${to[@]}"
-	[[ $1 == back ]] ||
-		send "$1" "${from[@]}" --kind=quic-initial --flows="$flows" --rate=5000 --count=2000
 	busy=$(busy_jiffies)
 	send "$1" "${from[@]}" --kind=quic-short --flows="$flows" --rate=0 --count=100000000 \
 		--seconds="$2"
