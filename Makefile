@@ -45,7 +45,7 @@ UNIT     := $(UNIT_SOURCES:%.c=$(BUILD)/%)
 ROOTED   := $(BPF_TESTS:%.c=$(BUILD)/%)
 PEERS    := $(PEER_SOURCES:%.c=$(BUILD)/%)
 FUZZERS  := $(FUZZ_SOURCES:%.c=$(BUILD)/%)
-FUZZ_PARTS := $(wildcard user/core/*.c user/util/*.c user/control/config*.c user/control/schema*.c)
+FUZZ_PARTS := $(wildcard user/core/*.c user/util/*.c user/config/*.c)
 BENCHES  := $(BENCH_SOURCES:%.c=$(BUILD)/%)
 MANPAGES := $(MAN_SOURCES:user/man/%.scd=$(BUILD)/man/%)
 OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOURCES) \

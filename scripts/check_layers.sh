@@ -5,6 +5,7 @@
 #
 #   cli -> control -> dataplane -> io -> core/packet.h      util: by all but core
 #                         \------> core -> include          xdp -> include
+#          \---> config, health, host        ctl, load: beside control, without it
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -28,9 +29,13 @@ layer_project() {
 	user/core) echo 'ringway/.*' ;;
 	user/io) echo 'core/(packet|counter|hash)\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
 	user/dataplane) echo '(io|core|util|ringway)/.*' ;;
-	user/control) echo '(dataplane|io|core|util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
-	user/load) echo 'control/(host|next_hop)\.h|io/io\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
-	user/cli) echo '(control|load|dataplane|io|core|util|ringway)/.*' ;;
+	user/config) echo '(core/(table|quic_lb)|io/(io|socket))\.h|(util|ringway)/.*' ;;
+	user/health) echo '(util|ringway)/.*' ;;
+	user/host) echo 'core/table\.h|(util|ringway)/.*' ;;
+	user/control) echo '(config|health|host|dataplane|io|core|util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
+	user/ctl) echo '(core/(drop|route)|io/socket)\.h|(util|ringway)/.*' ;;
+	user/load) echo 'host/(host|next_hop)\.h|io/io\.h|(util|ringway)/.*|[a-z0-9_]+\.skel\.h' ;;
+	user/cli) echo '(config|control|ctl|load|dataplane|io|core|util|ringway)/.*' ;;
 	*) return 1 ;;
 	esac
 }

@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "control/health.h"
+#include "health/health.h"
 #include "util/clock.h"
 #include "util/number.h"
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "control/host.h"
+#include "host/host.h"
 #include "util/number.h"
 
 #include <net/if.h>

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "control/netlink.h"
-#include "control/next_hop.h"
+#include "host/netlink.h"
+#include "host/next_hop.h"
 #include "ringway/limits.h"
 #include "util/number.h"
 

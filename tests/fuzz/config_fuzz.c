@@ -3,7 +3,7 @@
  * being printed and read again. */
 #include <stdlib.h>
 
-#include "control/config.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/config.h"
+#include "config/config.h"
 #include "util/number.h"
 
 /* After number.h: its macro fail() would take the name of fail() there. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ctl_client_test.c - a server in a thread that says exactly what the case wants. */
-#include "control/ctl_client.h"
+#include "ctl/ctl_client.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ctl_drops_test.c - which place is the first that loses, and the screen that says so, to
  * the last blank. */
-#include "control/ctl_drops.h"
+#include "ctl/ctl_drops.h"
 
 #include <errno.h>
 #include <stdbool.h>

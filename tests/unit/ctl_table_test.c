@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* ctl_table_test.c - what ringwayctl prints, to the last blank. */
-#include "control/ctl_table.h"
+#include "ctl/ctl_table.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* health_quic_test.c - the QUIC probe byte for byte, and what answers it. */
-#include "control/health_quic.h"
+#include "health/health_quic.h"
 
 #include <string.h>
 

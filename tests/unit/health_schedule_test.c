@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* health_schedule_test.c - the heap of times against a list that is searched. */
-#include "control/health_schedule.h"
+#include "health/health_schedule.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* health_state_test.c - rise, fall and dampening on sequences of results. */
-#include "control/health_state.h"
+#include "health/health_state.h"
 
 #include <stdlib.h>
 #include <string.h>

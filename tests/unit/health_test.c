@@ -4,7 +4,7 @@
  *
  * The clock is the test's and far in the future, so that the module's own timer never
  * rings: its file descriptor is readable only when a probe has been answered. */
-#include "control/health.h"
+#include "health/health.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* nic_stats_test.c - which names of drivers' counters mean loss, and what they add up to. */
-#include "control/nic_stats.h"
+#include "host/nic_stats.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* proc_net_test.c - the kernel's counters from texts as /proc has them, and from texts as
  * it never should. */
-#include "control/proc_net.h"
+#include "host/proc_net.h"
 
 #include <stdio.h>
 #include <stdlib.h>

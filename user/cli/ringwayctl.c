@@ -8,12 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "control/command.h"
-#include "control/control_socket.h"
-#include "control/ctl_client.h"
-#include "control/ctl_drops.h"
-#include "control/ctl_table.h"
-#include "control/ctl_trace.h"
+#include "ctl/ctl_client.h"
+#include "ctl/ctl_drops.h"
+#include "ctl/ctl_table.h"
+#include "ctl/ctl_trace.h"
 #include "ringway/limits.h"
 #include "util/clock.h"
 #include "util/log.h"

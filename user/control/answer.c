@@ -9,12 +9,12 @@
 #include "control/command.h"
 #include "control/connections.h"
 #include "control/drops.h"
-#include "control/json_build.h"
 #include "control/lookup.h"
 #include "control/reload.h"
 #include "control/report.h"
 #include "control/tracing.h"
 #include "ringway/limits.h"
+#include "util/json_build.h"
 #include "util/log.h"
 
 static json_t *status_answer(struct daemon *daemon, const struct command_words *unused)

@@ -12,7 +12,6 @@
 #include <stddef.h>
 
 /* Where daemon and ringwayctl meet unless told otherwise. */
-#define CONTROL_SOCKET_PATH_DEFAULT "/run/ringway/ringwayd.sock"
 
 struct control_socket;
 

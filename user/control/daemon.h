@@ -6,19 +6,19 @@
 
 #include <time.h>
 
+#include "config/config.h"
 #include "control/attach.h"
-#include "control/config.h"
 #include "control/connections.h"
 #include "control/control_socket.h"
-#include "control/health.h"
-#include "control/host.h"
 #include "control/lineup.h"
-#include "control/link_watch.h"
 #include "control/lookup.h"
-#include "control/next_hop.h"
 #include "control/tracing.h"
 #include "dataplane/router_memory.h"
 #include "dataplane/worker.h"
+#include "health/health.h"
+#include "host/host.h"
+#include "host/link_watch.h"
+#include "host/next_hop.h"
 #include "io/socket.h"
 
 /* Room for a sentence about what went wrong. */

@@ -9,9 +9,9 @@
 #include <string.h>
 
 #include "control/engine.h"
-#include "control/json_build.h"
 #include "control/report.h"
 #include "core/counter.h"
+#include "util/json_build.h"
 #include "util/log.h"
 
 /* Which interfaces there are, and what the kernel had counted before. */

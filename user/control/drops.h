@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "control/nic_stats.h"
-#include "control/proc_net.h"
 #include "core/drop.h"
+#include "host/nic_stats.h"
+#include "host/proc_net.h"
 #include "io/io.h"
 #include "io/socket.h"
 #include "ringway/abi.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "control/drops.h"
-#include "control/json_build.h"
+#include "util/json_build.h"
 
 enum engine {
 	AF_XDP = 1 << 0,

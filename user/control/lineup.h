@@ -7,9 +7,9 @@
 #ifndef RINGWAY_CONTROL_LINEUP_H
 #define RINGWAY_CONTROL_LINEUP_H
 
-#include "control/config.h"
-#include "control/next_hop.h"
+#include "config/config.h"
 #include "control/slots.h"
+#include "host/next_hop.h"
 
 struct lineup_backend {
 	const struct config_service *service;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "control/daemon.h"
-#include "control/json_build.h"
 #include "util/clock.h"
+#include "util/json_build.h"
 #include "util/number.h"
 
 /* An Initial is as long (RFC 9000 section 14.1); long enough for any short header. */

@@ -11,12 +11,12 @@
 #include <unistd.h>
 
 #include "control/engine.h"
-#include "control/json_build.h"
 #include "control/probes.h"
 #include "core/counter.h"
 #include "core/drop.h"
 #include "core/route.h"
 #include "util/clock.h"
+#include "util/json_build.h"
 #include "util/number.h"
 
 static const char *const family_names[] = {

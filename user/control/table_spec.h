@@ -3,8 +3,8 @@
 #ifndef RINGWAY_CONTROL_TABLE_SPEC_H
 #define RINGWAY_CONTROL_TABLE_SPEC_H
 
-#include "control/host.h"
 #include "control/lineup.h"
+#include "host/host.h"
 
 /* links: one a port. No next hop is known in it yet. 0
  * and *ret_table is the caller's; otherwise as table_build() or quic_lb_build(). */

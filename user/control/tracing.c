@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "control/daemon.h"
-#include "control/json_build.h"
 #include "util/clock.h"
 #include "util/endpoint.h"
+#include "util/json_build.h"
 #include "util/log.h"
 #include "util/number.h"
 

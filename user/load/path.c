@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/host.h"
-#include "control/next_hop.h"
+#include "host/host.h"
+#include "host/next_hop.h"
 #include "util/number.h"
 
 /* A neighbour that is there answers within a millisecond; one second is the kernel's
