@@ -217,8 +217,8 @@ affinity_prefetch(const struct affinity *table, uint64_t hash)
 	return key;
 }
 
-typedef uint64_t affinity_pair __attribute__((vector_size(16), may_alias));
-typedef uint32_t affinity_quad __attribute__((vector_size(16)));
+typedef uint64_t affinity_pair __attribute__((vector_size(16)));
+typedef uint32_t affinity_quad __attribute__((vector_size(16), may_alias));
 
 /* Words of both lines whose upper half is the tag's, a bit each, in the order of
  * affinity_key_word().
@@ -230,24 +230,30 @@ typedef uint32_t affinity_quad __attribute__((vector_size(16)));
 __attribute__((no_sanitize("thread"))) static inline uint32_t
 affinity_candidates(const struct affinity_key *key)
 {
-#define BITS(n) 1ull << (32 + (n)), 2ull << (32 + (n)) /* none where the lower half is */
-	static const affinity_pair bits[AFFINITY_LINE_WORDS] = {
-		{ BITS(0) }, { BITS(2) },  { BITS(4) },	 { BITS(6) },
-		{ BITS(8) }, { BITS(10) }, { BITS(12) }, { BITS(14) },
-	};
+#define BITS(n)                                            \
+	{                                                  \
+		1u << (n), 2u << (n), 4u << (n), 8u << (n) \
+	}
+	static const affinity_quad bits[AFFINITY_KEY_WORDS / 4] = { BITS(0), BITS(4), BITS(8),
+								    BITS(12) };
 #undef BITS
-	const volatile affinity_pair *first = (const volatile affinity_pair *)key->lines[0];
-	const volatile affinity_pair *second = (const volatile affinity_pair *)key->lines[1];
-	const affinity_quad tag = (affinity_quad)(affinity_pair){ key->tag, key->tag };
-	affinity_pair marks = { 0, 0 };
+	const uint32_t upper = (uint32_t)(key->tag >> 32);
+	const affinity_quad tag = { upper, upper, upper, upper };
+	affinity_quad marks = { 0, 0, 0, 0 };
+	affinity_pair pair;
 
 #pragma GCC unroll 4
-	for (int i = 0; i < AFFINITY_LINE_WORDS / 2; i++) {
-		marks |= (affinity_pair)((affinity_quad)first[i] == tag) & bits[i];
-		marks |= (affinity_pair)((affinity_quad)second[i] == tag) &
-			 bits[AFFINITY_LINE_WORDS / 2 + i];
+	for (int i = 0; i < AFFINITY_KEY_WORDS / 4; i++) {
+		const volatile affinity_quad *words =
+			(const volatile affinity_quad *)affinity_key_word(key, 4 * i);
+
+		marks |= (affinity_quad)(__builtin_shufflevector(words[0], words[1], 1, 3, 5, 7) ==
+					 tag) &
+			 bits[i];
 	}
-	return (uint32_t)((marks[0] | marks[1]) >> 32);
+	pair = (affinity_pair)marks;
+	pair[0] |= pair[1];
+	return (uint32_t)(pair[0] | pair[0] >> 32);
 }
 
 static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now_ticks,

@@ -80,8 +80,7 @@ HOT_INLINE struct target *target_of(const struct route_ctx *ctx, const struct ro
  * moved to another service. */
 HOT_INLINE bool slot_lives(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
-	return slot < ctx->table->slot_limit &&
-	       table_owner(ctx->table, slot, udp_view_family(&route->view)) == route->service_slot;
+	return table_owner(ctx->table, slot, udp_view_family(&route->view)) == route->service_slot;
 }
 
 HOT_INLINE bool opens_connection(const struct route *route)
@@ -165,11 +164,23 @@ HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
 	__builtin_prefetch(route->entry);
 }
 
-HOT_INLINE void decide(struct route *route, uint16_t slot, enum route_rule rule)
+/* The packet is for the backend; asks for what rewriting needs of it. */
+HOT_INLINE void target_set(const struct route_ctx *ctx, struct packet *packet, struct route *route,
+			   uint16_t slot)
+{
+	packet->slot = slot;
+	route->target = target_of(ctx, route, slot);
+	__builtin_prefetch(route->target);
+}
+
+HOT_INLINE void decide(const struct route_ctx *ctx, struct packet *packet, struct route *route,
+		       uint16_t slot, enum route_rule rule)
 {
 	route->slot = (int16_t)slot;
 	route->rule = rule;
 	route->step = ROUTE_STEP_END;
+	counter_add(&ctx->worker->decided[rule], 1);
+	target_set(ctx, packet, route, slot);
 }
 
 /* (5) or (4) */
@@ -412,7 +423,7 @@ HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
 }
 
 /* (2) */
-HOT_INLINE int route_find(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE int route_find(const struct route_ctx *ctx, struct packet *packet, struct route *route)
 {
 	struct affinity_entry entry;
 
@@ -424,7 +435,7 @@ HOT_INLINE int route_find(const struct route_ctx *ctx, struct route *route)
 		tuple_begin(ctx, route);
 		return gone_decide(ctx, route);
 	}
-	decide(route, entry.slot, ROUTE_CID);
+	decide(ctx, packet, route, entry.slot, ROUTE_CID);
 	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
 	if (route->is_proof && entry.proven && !entry.age_ticks)
 		return ROUTE_FORWARD;
@@ -447,7 +458,7 @@ static bool tuple_binds(const struct route_ctx *ctx, const struct route *route,
 }
 
 /* (3); a 4-tuple that does not decide leaves in route->slot whom to ask first. */
-static int tuple_decide(const struct route_ctx *ctx, struct route *route)
+static int tuple_decide(const struct route_ctx *ctx, struct packet *packet, struct route *route)
 {
 	struct affinity_entry tuple;
 
@@ -463,11 +474,11 @@ static int tuple_decide(const struct route_ctx *ctx, struct route *route)
 	tuple_touch(ctx, route, &tuple, false);
 	if (route->is_quic)
 		cid_learn(ctx, route, tuple.slot);
-	decide(route, tuple.slot, ROUTE_TUPLE);
+	decide(ctx, packet, route, tuple.slot, ROUTE_TUPLE);
 	return ROUTE_FORWARD;
 }
 
-HOT_INLINE int route_settle(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE int route_settle(const struct route_ctx *ctx, struct packet *packet, struct route *route)
 {
 	int reason = ROUTE_FORWARD;
 
@@ -476,20 +487,21 @@ HOT_INLINE int route_settle(const struct route_ctx *ctx, struct route *route)
 		return ROUTE_FORWARD;
 	}
 	if (!route->is_gone)
-		reason = tuple_decide(ctx, route);
+		reason = tuple_decide(ctx, packet, route);
 	if (route->step != ROUTE_STEP_END)
 		stranger_decide(ctx, route);
 	return reason;
 }
 
 /* (1): a crafted Connection ID must not choose the backend of a new connection. */
-static void route_named(const struct route_ctx *ctx, struct route *route, int32_t lb_slot)
+static void route_named(const struct route_ctx *ctx, struct packet *packet, struct route *route,
+			int32_t lb_slot)
 {
 	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot) ||
 	    (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new))
 		memory_begin(ctx, service_of(ctx, route), route);
 	else
-		decide(route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
+		decide(ctx, packet, route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
 }
 
 static const uint8_t *client_of(const struct route *route)
@@ -569,35 +581,33 @@ static void stranger_learn(const struct route_ctx *ctx, const struct route *rout
 		tuple_insert(ctx, route, (uint16_t)route->slot, false);
 }
 
-/* Maglev's choice, or whom to ask. What is new is learned. False: nobody takes it. */
-static bool route_choose(const struct route_ctx *ctx, struct route *route)
+/* Maglev's choice, or whom to ask. What is new is learned. */
+static int route_choose(const struct route_ctx *ctx, struct packet *packet, struct route *route)
 {
 	if (route->slot < 0 && route->entry)
 		route->slot = (int16_t)*route->entry;
 	if (route->slot < 0)
-		return false;
-	if (!remembers(ctx))
-		return true;
+		return DROP_NO_BACKEND;
 	if (route->rule == ROUTE_DISCOVERY && !ctx->is_dry)
 		discovery_decide(ctx, route);
-	else if (route->entry)
+	else if (route->entry && remembers(ctx))
 		stranger_learn(ctx, route);
-	return true;
+	decide(ctx, packet, route, (uint16_t)route->slot, route->rule);
+	return ROUTE_FORWARD;
 }
 
 /* --- a backend's answer ------------------------------------------------------ */
 
 HOT_INLINE void route_back_begin(const struct route_ctx *ctx, uint16_t slot, struct route *route)
 {
-	const struct target *target = table_target(ctx->table, slot, udp_view_family(&route->view));
+	struct target *target = table_target(ctx->table, slot, udp_view_family(&route->view));
 	struct quic_header quic;
 
 	route_clear(route, target->service_slot, (int16_t)slot);
-	if (!remembers(ctx)) {
-		route->step = ROUTE_STEP_END;
+	route->target = target;
+	route->step = remembers(ctx) ? ROUTE_STEP_LEARN : ROUTE_STEP_END;
+	if (!remembers(ctx))
 		return;
-	}
-	route->step = ROUTE_STEP_LEARN;
 	tuple_key_set(ctx, route, key_tuple_back(&route->view, target, &ctx->router->secret));
 	if (!service_of(ctx, route)->is_quic || !quic_begin(route, &quic))
 		return;
@@ -680,13 +690,11 @@ RARE int sought_answer_learn(const struct route_ctx *ctx, const struct route *ro
 	return ROUTE_FORWARD;
 }
 
-HOT_INLINE int route_back_end(const struct route_ctx *ctx, struct route *route)
+HOT_INLINE int route_back_end(const struct route_ctx *ctx, const struct route *route)
 {
 	uint16_t slot = (uint16_t)route->slot;
-
 	bool is_short = route->is_quic && route->type == QUIC_SHORT;
 
-	route->step = ROUTE_STEP_END;
 	if (is_short && discovery_is_open(&ctx->router->discovery, ctx->now_ms))
 		return sought_answer_learn(ctx, route, slot);
 	if (route->has_cid)
@@ -700,6 +708,12 @@ HOT_INLINE int route_back_end(const struct route_ctx *ctx, struct route *route)
 /* Connection IDs that may name servers, and whose they are. */
 struct questions {
 	struct quic_lb_query queries[BURST_MAX];
+	uint8_t routes[BURST_MAX];
+	size_t count;
+};
+
+/* Routes that have a stage more before them. */
+struct undecided {
 	uint8_t routes[BURST_MAX];
 	size_t count;
 };
@@ -734,60 +748,61 @@ static size_t routes_begin(const struct route_ctx *ctx, const struct packet *pac
 }
 
 /* The Connection IDs that name servers, all at once. */
-static void routes_name(const struct route_ctx *ctx, struct route *routes,
+static void routes_name(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
 			struct questions *questions)
 {
 	if (!questions->count)
 		return;
 	quic_lb_decode(ctx->worker->quic_lb, questions->queries, questions->count);
-	for (size_t i = 0; i < questions->count; i++)
-		route_named(ctx, &routes[questions->routes[i]], questions->queries[i].slot);
+	for (size_t i = 0; i < questions->count; i++) {
+		uint8_t at = questions->routes[i];
+
+		route_named(ctx, &packets[at], &routes[at], questions->queries[i].slot);
+	}
 }
 
 /* What is known by the Connection ID; what an answer teaches. */
-static void routes_find(const struct route_ctx *ctx, struct route *routes, size_t count)
+static void routes_find(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
+			size_t count, struct undecided *undecided)
 {
-	for (struct route *route = routes; route != routes + count; route++) {
-		int verdict = ROUTE_FORWARD;
-
-		if (route->step == ROUTE_STEP_FIND)
-			verdict = route_find(ctx, route);
-		else if (route->step == ROUTE_STEP_LEARN)
-			verdict = route_back_end(ctx, route);
-		if (verdict != ROUTE_FORWARD)
-			route->verdict = (int16_t)verdict;
-	}
-}
-
-/* What is known by the 4-tuple, for those that are still undecided. */
-static void routes_settle(const struct route_ctx *ctx, struct route *routes, size_t count)
-{
-	for (struct route *route = routes; route != routes + count; route++) {
-		if ((route->step == ROUTE_STEP_SETTLE || route->step == ROUTE_STEP_KEEP) &&
-		    route->verdict == ROUTE_FORWARD)
-			route->verdict = (int16_t)route_settle(ctx, route);
-	}
-}
-
-/* The backends, and asking for what rewriting needs of them. */
-static void routes_end(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
-		       size_t count)
-{
+	undecided->count = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct route *route = &routes[i];
 
-		if (route->verdict != ROUTE_FORWARD)
-			continue;
-		if (packets[i].kind == FRAME_SERVICE) {
-			if (route->step == ROUTE_STEP_CHOOSE && !route_choose(ctx, route)) {
-				route->verdict = DROP_NO_BACKEND;
-				continue;
-			}
-			counter_add(&ctx->worker->decided[route->rule], 1);
-			packets[i].slot = (uint16_t)route->slot;
-		}
-		route->target = target_of(ctx, route, route->slot);
-		__builtin_prefetch(route->target);
+		if (route->step == ROUTE_STEP_FIND)
+			route->verdict = (int16_t)route_find(ctx, &packets[i], route);
+		else if (route->step == ROUTE_STEP_LEARN)
+			route->verdict = (int16_t)route_back_end(ctx, route);
+		if (route->step > ROUTE_STEP_END)
+			undecided->routes[undecided->count++] = (uint8_t)i;
+	}
+}
+
+/* What is known by the 4-tuple. Leaves those that nothing is known of. */
+static void routes_settle(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
+			  struct undecided *undecided)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < undecided->count; i++) {
+		uint8_t at = undecided->routes[i];
+		struct route *route = &routes[at];
+
+		if (route->step != ROUTE_STEP_CHOOSE && route->verdict == ROUTE_FORWARD)
+			route->verdict = (int16_t)route_settle(ctx, &packets[at], route);
+		if (route->step == ROUTE_STEP_CHOOSE && route->verdict == ROUTE_FORWARD)
+			undecided->routes[left++] = at;
+	}
+	undecided->count = left;
+}
+
+static void routes_choose(const struct route_ctx *ctx, struct packet *packets, struct route *routes,
+			  const struct undecided *undecided)
+{
+	for (size_t i = 0; i < undecided->count; i++) {
+		uint8_t at = undecided->routes[i];
+
+		routes[at].verdict = (int16_t)route_choose(ctx, &packets[at], &routes[at]);
 	}
 }
 
@@ -795,11 +810,12 @@ size_t routes_decide(const struct route_ctx *ctx, struct packet *packets, struct
 		     size_t count)
 {
 	struct questions questions;
+	struct undecided undecided;
 	size_t initials = routes_begin(ctx, packets, routes, count, &questions);
 
-	routes_name(ctx, routes, &questions);
-	routes_find(ctx, routes, count);
-	routes_settle(ctx, routes, count);
-	routes_end(ctx, packets, routes, count);
+	routes_name(ctx, packets, routes, &questions);
+	routes_find(ctx, packets, routes, count, &undecided);
+	routes_settle(ctx, packets, routes, &undecided);
+	routes_choose(ctx, packets, routes, &undecided);
 	return initials;
 }

@@ -109,11 +109,11 @@ struct route_ctx {
 enum route_step {
 	ROUTE_STEP_NONE,   /* there was nothing to decide */
 	ROUTE_STEP_FIND,   /* the Connection ID is looked for */
+	ROUTE_STEP_LEARN,  /* an answer: what it teaches */
+	ROUTE_STEP_END,	   /* nothing; what follows is not ended by the Connection ID */
 	ROUTE_STEP_SETTLE, /* the 4-tuple is looked for */
 	ROUTE_STEP_KEEP,   /* likewise: decided, but the 4-tuple is to be looked after */
-	ROUTE_STEP_LEARN,  /* an answer: what it teaches */
 	ROUTE_STEP_CHOOSE, /* Maglev chooses, or it is asked who owns the connection */
-	ROUTE_STEP_END,	   /* nothing */
 };
 
 #define ROUTE_FORWARD (-1)

@@ -195,12 +195,11 @@ static int table_alloc(struct table *table, size_t backend_count, size_t service
 	table->match_mask = (uint32_t)match_count - 1;
 	table->matches = calloc(match_count, sizeof(*table->matches));
 	table->targets = aligned_alloc(sizeof(*table->targets), targets_size);
-	table->owners = malloc(target_count * sizeof(*table->owners));
 	table->service_backends = calloc(backend_count + 1, sizeof(*table->service_backends));
-	if (!table->matches || !table->targets || !table->owners || !table->service_backends)
+	if (!table->matches || !table->targets || !table->service_backends)
 		return -ENOMEM;
 	memset(table->targets, 0, targets_size);
-	memset(table->owners, 0xff, target_count * sizeof(*table->owners)); /* TABLE_NOBODY */
+	memset(table->owners, 0xff, sizeof(table->owners)); /* TABLE_NOBODY */
 	return 0;
 }
 
@@ -264,7 +263,6 @@ void table_free(struct table *table)
 	free(table->service_backends);
 	free(table->matches);
 	free(table->targets);
-	free(table->owners);
 	free(table);
 }
 

@@ -126,7 +126,6 @@ struct table {
 	struct table_port ports[PORT_COUNT_MAX];
 	struct service services[SERVICE_COUNT_MAX];
 	struct target *targets; /* [slot * FAMILY_COUNT + family] */
-	uint16_t *owners;	/* likewise: the service's slot, TABLE_NOBODY if not present */
 	uint64_t client_next_hop;
 	struct table_match *matches; /* open addressing */
 	uint32_t match_mask;
@@ -134,6 +133,8 @@ struct table {
 	uint16_t idle_ticks_max;    /* of all services: what is older belongs to none */
 	uint32_t slot_limit;	    /* every backend's slot is below it */
 	uint16_t *service_backends; /* what services[].backends point into */
+	/* As targets: the service's slot, TABLE_NOBODY if not present. */
+	uint16_t owners[BACKEND_COUNT_MAX * FAMILY_COUNT];
 };
 
 /* 0 and *ret_table is the caller's (table_free), and so is every quic_lb of spec;
@@ -167,7 +168,7 @@ static inline bool table_has_service(const struct table *table, uint16_t slot)
 
 static inline enum family udp_view_family(const struct udp_view *view)
 {
-	return view->ip_version == 4 ? FAMILY_IPV4 : FAMILY_IPV6;
+	return view->ip_version >> 1 & 1; /* 4 or 6 */
 }
 
 static inline struct target *table_target(const struct table *table, uint16_t slot,
@@ -176,7 +177,8 @@ static inline struct target *table_target(const struct table *table, uint16_t sl
 	return &table->targets[slot * FAMILY_COUNT + family];
 }
 
-/* Of targets that are there to be compared only, so that a line tells of many. */
+/* Of targets that are there to be compared only, so that a line tells of many. slot:
+ * below BACKEND_COUNT_MAX. */
 static inline uint16_t table_owner(const struct table *table, uint16_t slot, enum family family)
 {
 	return table->owners[slot * FAMILY_COUNT + family];
