@@ -67,15 +67,19 @@ static void ring_free(uint32_t *producer)
 	free(producer ? (char *)producer - offsetof(struct shared, producer) : NULL);
 }
 
+static size_t memory_size(const struct xsk *xsk)
+{
+	return (size_t)xsk->config.frame_count * xsk->config.frame_size;
+}
+
 int xsk_open(struct xsk *xsk, const struct xsk_config *config, char *error, size_t error_size)
 {
 	*xsk = (struct xsk){ .config = *config };
 	if (fake.open_error)
 		return fail(fake.open_error, error, error_size, "cannot open: %s",
 			    strerror(-fake.open_error));
-	xsk->memory_size = (size_t)config->frame_count * config->frame_size;
-	xsk->memory = aligned_alloc(config->frame_size, xsk->memory_size);
-	memset(xsk->memory, 0, xsk->memory_size);
+	xsk->memory = aligned_alloc(config->frame_size, memory_size(xsk));
+	memset(xsk->memory, 0, memory_size(xsk));
 	fake.xsk = xsk;
 	fake.opened++;
 	return 0;
@@ -180,7 +184,7 @@ static const struct xdp_desc *descriptor_take(const struct xsk_port *port, struc
 	const struct xdp_desc *desc = &entries[kernel->tx_cursor++ & port->tx.mask];
 	uint64_t offset = desc->addr & FRAME_OFFSET_MASK(fake.xsk);
 
-	if (desc->addr >= fake.xsk->memory_size || desc->len < 14 || desc->options ||
+	if (desc->addr >= memory_size(fake.xsk) || desc->len < 14 || desc->options ||
 	    offset + desc->len > fake.xsk->config.frame_size)
 		kernel->invalid++;
 	kernel->in_flight[kernel->in_flight_count++] = desc->addr;

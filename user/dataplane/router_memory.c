@@ -4,30 +4,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
-#define HUGE_PAGE_SIZE (2 << 20)
+#include "util/huge_memory.h"
 
-/* Zeroed by the kernel; touched now, so that no worker waits for it later. */
 static int table_map(struct affinity *table, size_t key_count)
 {
-	size_t size =
-		(affinity_size(key_count) + HUGE_PAGE_SIZE - 1) & ~(size_t)(HUGE_PAGE_SIZE - 1);
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t size = affinity_size(key_count);
+	void *memory = huge_memory_map(size);
 
-	if (memory == MAP_FAILED)
+	if (!memory)
 		return -ENOMEM;
-	(void)madvise(memory, size, MADV_HUGEPAGE);
-	memset(memory, 0, size);
 	affinity_init(table, memory, size);
 	return 0;
 }
 
 static void table_unmap(struct affinity *table)
 {
-	if (table->words)
-		(void)munmap(table->words, table->line_count * 64);
+	huge_memory_unmap(table->words, table->line_count * AFFINITY_LINE_SIZE_BYTES);
 }
 
 int router_new(size_t connection_count, struct router **ret_router)

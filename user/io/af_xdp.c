@@ -23,8 +23,14 @@
 #include "io/xsk.h"
 #include "util/number.h"
 
-/* Before a frame of our own making: what the kernel leaves before received ones. */
-#define HEADROOM_SIZE 256
+/* The kernel leaves this much before a received frame, and metadata at the end of it. */
+#define XDP_HEADROOM_SIZE 256
+
+/* And so much for us: metadata and headers then begin a cache line together. */
+#define META_HEADROOM_SIZE sizeof(struct frame_meta)
+
+#define HEADROOM_SIZE (XDP_HEADROOM_SIZE + META_HEADROOM_SIZE)
+#define LINE_SIZE     64
 
 /* Descriptors that one sendto moves in copy mode, unless the kernel has
  * XDP_MAX_TX_SKB_BUDGET: TX_BATCH_SIZE in net/xdp/xsk.c. */
@@ -269,14 +275,15 @@ static size_t port_receive(struct io *io, uint32_t index, struct packet *packets
 
 	if (!count)
 		return 0;
-	/* The metadata ends one cache line, the headers begin the next. */
+	/* Metadata and headers begin one line, the rest of the headers and a Connection ID
+	 * the next. */
 	for (uint32_t i = 0; i < count; i++) {
 		const struct xdp_desc *desc = xsk_ring_cons__rx_desc(ring, position + i);
 
 		uintptr_t data = (uintptr_t)io->xsk.memory + desc->addr; /* not checked yet */
 
-		__builtin_prefetch((const void *)(data - sizeof(struct frame_meta)));
 		__builtin_prefetch((const void *)data);
+		__builtin_prefetch((const void *)(data + LINE_SIZE));
 	}
 	for (uint32_t i = 0; i < count; i++)
 		if (port_accept(io, index, xsk_ring_cons__rx_desc(ring, position + i),
@@ -554,6 +561,7 @@ static int open_in_mode(const struct io_config *config, bool zero_copy, struct i
 		.queue = config->queue,
 		.frame_count = config->frame_count,
 		.frame_size = config->frame_size,
+		.headroom_size = META_HEADROOM_SIZE,
 		.ring_size = config->ring_size,
 	};
 	struct io *io = calloc(1, sizeof(*io));

@@ -9,11 +9,11 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "util/huge_memory.h"
 #include "util/number.h"
 
 /* Of newer kernels than the headers: descriptors that one sendto may move. */
@@ -21,52 +21,9 @@
 #define XDP_MAX_TX_SKB_BUDGET 9
 #endif
 
-#define HUGE_PAGE_SIZE_BYTES (2u << 20)
-
 /* A closed socket's queue is released by deferred work: 20 to 200 ms later. */
 #define BIND_RETRY_COUNT_MAX   100
 #define BIND_RETRY_NANOSECONDS 20000000
-
-/* Map size bytes of a memfd, of huge pages if so asked. NULL, with errno. */
-static uint8_t *memory_map(struct xsk *xsk, unsigned int flags)
-{
-	void *memory;
-
-	xsk->memory_fd = memfd_create("ringway-umem", MFD_CLOEXEC | flags);
-	if (xsk->memory_fd < 0)
-		return NULL;
-	memory = MAP_FAILED;
-	if (ftruncate(xsk->memory_fd, (off_t)xsk->memory_size) == 0)
-		memory = mmap(NULL, xsk->memory_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-			      xsk->memory_fd, 0);
-	if (memory == MAP_FAILED) {
-		int err = errno;
-
-		(void)close(xsk->memory_fd);
-		errno = err;
-		return NULL;
-	}
-	return memory;
-}
-
-static int memory_open(struct xsk *xsk)
-{
-	size_t size = (size_t)xsk->config.frame_count * xsk->config.frame_size;
-	size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
-
-	xsk->memory_size = (size + HUGE_PAGE_SIZE_BYTES - 1) & ~(size_t)(HUGE_PAGE_SIZE_BYTES - 1);
-	xsk->memory = memory_map(xsk, MFD_HUGETLB);
-	if (!xsk->memory) {
-		xsk->memory = memory_map(xsk, 0);
-		if (!xsk->memory)
-			return -errno;
-		(void)madvise(xsk->memory, xsk->memory_size, MADV_HUGEPAGE); /* only faster */
-	}
-	/* Touched here, on the worker's CPU: its node, and no fault later. */
-	for (size_t i = 0; i < size; i += page_size)
-		xsk->memory[i] = 0;
-	return 0;
-}
 
 int xsk_open(struct xsk *xsk, const struct xsk_config *config, char *error, size_t error_size)
 {
@@ -74,16 +31,17 @@ int xsk_open(struct xsk *xsk, const struct xsk_config *config, char *error, size
 		.fill_size = 2 * config->ring_size,
 		.comp_size = config->ring_size,
 		.frame_size = config->frame_size,
+		.frame_headroom = config->headroom_size,
 	};
 	uint64_t size = (uint64_t)config->frame_count * config->frame_size;
 	int err;
 
 	*xsk = (struct xsk){ .config = *config, .wake_fd = -1 };
-	err = memory_open(xsk);
-	if (err)
-		return fail(err, error, error_size,
-			    "cannot map %llu KiB for frames: %s; lower the number of frames",
-			    (unsigned long long)size >> 10, strerror(-err));
+	xsk->memory = huge_memory_map(size);
+	if (!xsk->memory)
+		return fail(-ENOMEM, error, error_size,
+			    "no memory for %llu KiB of frames; lower the number of frames",
+			    (unsigned long long)size >> 10);
 
 	xsk->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (xsk->wake_fd < 0)
@@ -219,8 +177,8 @@ void xsk_close(struct xsk *xsk)
 	if (xsk->umem)
 		(void)xsk_umem__delete(xsk->umem);
 	if (xsk->memory) {
-		(void)munmap(xsk->memory, xsk->memory_size);
-		(void)close(xsk->memory_fd);
+		huge_memory_unmap(xsk->memory,
+				  (size_t)xsk->config.frame_count * xsk->config.frame_size);
 		if (xsk->wake_fd >= 0)
 			(void)close(xsk->wake_fd);
 	}

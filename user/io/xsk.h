@@ -33,16 +33,15 @@ struct xsk_port {
 struct xsk_config {
 	uint32_t queue; /* of every port */
 	uint32_t frame_count;
-	uint32_t frame_size; /* bytes */
-	uint32_t ring_size;  /* of receive, transmit, completion; fill rings are twice as long */
+	uint32_t frame_size;	/* bytes */
+	uint32_t headroom_size; /* of them, before those that the kernel keeps for itself */
+	uint32_t ring_size;	/* of receive, transmit, completion; fill rings are twice as long */
 };
 
 /* Must not move while open: libxdp keeps pointers to the rings. */
 struct xsk {
 	struct xsk_config config;
-	uint8_t *memory;    /* frame_count * frame_size bytes, prefaulted */
-	size_t memory_size; /* bytes mapped */
-	int memory_fd;	    /* a memfd, valid if memory is */
+	uint8_t *memory; /* frame_count * frame_size bytes, prefaulted */
 	struct xsk_umem *umem;
 	int wake_fd;	     /* an eventfd, likewise */
 	uint32_t port_count; /* sockets bound so far */
