@@ -17,6 +17,7 @@
 #include <openssl/evp.h>
 
 #include "hash.h"
+#include "hot.h"
 
 #define NONCE_LEN_MIN	4
 #define ENCODED_LEN_MAX 19 /* id and nonce: a Connection ID but for its first octet */
@@ -29,10 +30,8 @@
 #define BUCKET_END   UINT8_MAX
 _Static_assert(BURST_MAX < BUCKET_END, "indices of queries fit a byte");
 
-struct block {
-	uint64_t words[2];
-};
-_Static_assert(sizeof(struct block) == QUIC_LB_KEY_LEN, "AES-128: keys as long as blocks");
+typedef uint64_t block __attribute__((vector_size(16)));
+_Static_assert(sizeof(block) == QUIC_LB_KEY_LEN, "AES-128: keys as long as blocks");
 
 struct cipher_key {
 	uint8_t bytes[QUIC_LB_KEY_LEN];
@@ -61,13 +60,13 @@ struct rotation {
 	uint8_t last_pass; /* of decoding: 2 where the first would change the nonce only */
 	uint8_t bucket;
 	struct cipher_key key;
-	struct block id_mask, id_tag;	     /* plaintext to the key of a server */
-	struct block half_masks[2];	     /* left, right */
-	struct block expansions[PASS_COUNT]; /* what a pass adds to a half */
+	block id_mask, id_tag;	      /* plaintext to the key of a server */
+	block half_masks[2];	      /* left, right */
+	block expansions[PASS_COUNT]; /* what a pass adds to a half */
 };
 
 struct server {
-	struct block key;
+	block key;
 	int32_t slot; /* QUIC_LB_UNKNOWN_SERVER: a free entry */
 };
 
@@ -82,8 +81,8 @@ struct group {
 	size_t count;
 	struct quic_lb_query *queries[BURST_MAX];
 	const struct rotation *rotations[BURST_MAX];
-	struct block halves[2][BURST_MAX];
-	struct block blocks[BURST_MAX];
+	block halves[2][BURST_MAX];
+	block blocks[BURST_MAX];
 };
 
 struct bucket {
@@ -95,40 +94,26 @@ struct bucket {
 struct quic_lb_scratch {
 	struct bucket buckets[BUCKET_COUNT];
 	uint8_t next[BURST_MAX]; /* query of the same bucket */
+	const struct rotation *rotations[BURST_MAX];
 	struct group group;
 };
 
 /* --- Blocks --- */
 
-static struct block block_load(const uint8_t *bytes, size_t len)
+HOT_INLINE block block_load(const uint8_t *bytes, size_t len)
 {
-	struct block block = { { 0 } };
+	block loaded = { 0, 0 };
 
-	if (len >= sizeof(block))
-		memcpy(&block, bytes, sizeof(block));
+	if (len >= sizeof(loaded))
+		memcpy(&loaded, bytes, sizeof(loaded));
 	else
-		memcpy(&block, bytes, len);
-	return block;
+		memcpy(&loaded, bytes, len);
+	return loaded;
 }
 
-static struct block block_and(struct block a, struct block b)
+static bool block_equal(block a, block b)
 {
-	return (struct block){ { a.words[0] & b.words[0], a.words[1] & b.words[1] } };
-}
-
-static struct block block_or(struct block a, struct block b)
-{
-	return (struct block){ { a.words[0] | b.words[0], a.words[1] | b.words[1] } };
-}
-
-static struct block block_xor(struct block a, struct block b)
-{
-	return (struct block){ { a.words[0] ^ b.words[0], a.words[1] ^ b.words[1] } };
-}
-
-static bool block_equal(struct block a, struct block b)
-{
-	return a.words[0] == b.words[0] && a.words[1] == b.words[1];
+	return a[0] == b[0] && a[1] == b[1];
 }
 
 /* --- Ciphers --- */
@@ -156,7 +141,7 @@ static bool cipher_set_key(struct cipher *cipher, const struct cipher_key *key)
 	return cipher->has_key;
 }
 
-static bool cipher_run(struct cipher *cipher, struct block *blocks, size_t count)
+static bool cipher_run(struct cipher *cipher, block *blocks, size_t count)
 {
 	uint8_t *bytes = (uint8_t *)blocks;
 	int len = (int)(count * sizeof(*blocks)), done;
@@ -226,8 +211,8 @@ static bool config_is_legal(const struct quic_lb_config *config)
 
 static void rotation_set_halves(struct rotation *rotation)
 {
-	uint8_t left[sizeof(struct block)] = { 0 }, right[sizeof(struct block)] = { 0 };
-	uint8_t expansion[sizeof(struct block)] = { 0 };
+	uint8_t left[sizeof(block)] = { 0 }, right[sizeof(block)] = { 0 };
+	uint8_t expansion[sizeof(block)] = { 0 };
 
 	memset(left, 0xff, rotation->half_len);
 	memset(right, 0xff, rotation->half_len);
@@ -247,7 +232,7 @@ static void rotation_set_halves(struct rotation *rotation)
 static int rotation_init(struct rotation *rotation, const struct quic_lb_config *config,
 			 uint8_t index)
 {
-	uint8_t mask[sizeof(struct block)] = { 0 }, tag[sizeof(struct block)] = { 0 };
+	uint8_t mask[sizeof(block)] = { 0 }, tag[sizeof(block)] = { 0 };
 
 	_Static_assert(QUIC_LB_ID_LEN_MAX == sizeof(tag) - 1, "an octet is left for the index");
 	if (!config_is_legal(config))
@@ -265,7 +250,7 @@ static int rotation_init(struct rotation *rotation, const struct quic_lb_config 
 	if (!config->has_key)
 		return 0;
 	rotation->encoding =
-		rotation->len == sizeof(struct block) ? ENCODING_SINGLE_BLOCK : ENCODING_FEISTEL;
+		rotation->len == sizeof(block) ? ENCODING_SINGLE_BLOCK : ENCODING_FEISTEL;
 	memcpy(rotation->key.bytes, config->key, sizeof(config->key));
 	rotation->key.decrypts = rotation->encoding == ENCODING_SINGLE_BLOCK;
 	rotation->bucket = XXH3_64bits(&rotation->key, sizeof(rotation->key)) % BUCKET_COUNT;
@@ -274,10 +259,12 @@ static int rotation_init(struct rotation *rotation, const struct quic_lb_config 
 
 /* --- Servers --- */
 
-/* The entry of that key, or the free one where it would be. */
-static const struct server *server_entry(const struct quic_lb *lb, struct block key)
+/* The entry of that key, or the free one where it would be. Whose Connection ID is
+ * made to collide walks past the servers that he could also have named. */
+HOT_INLINE const struct server *server_entry(const struct quic_lb *lb, block key)
 {
-	size_t i = XXH3_64bits(&key, sizeof(key)) & lb->server_mask;
+	static const uint64_t spread[2] = { 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03 };
+	size_t i = hash_half(key[0], key[1], spread) & lb->server_mask;
 
 	while (lb->servers[i].slot != QUIC_LB_UNKNOWN_SERVER &&
 	       !block_equal(lb->servers[i].key, key))
@@ -285,10 +272,10 @@ static const struct server *server_entry(const struct quic_lb *lb, struct block 
 	return &lb->servers[i];
 }
 
-static int32_t server_find(const struct quic_lb *lb, const struct rotation *rotation,
-			   struct block plaintext)
+HOT_INLINE int32_t server_find(const struct quic_lb *lb, const struct rotation *rotation,
+			       block plaintext)
 {
-	struct block key = block_or(block_and(plaintext, rotation->id_mask), rotation->id_tag);
+	block key = (plaintext & rotation->id_mask) | rotation->id_tag;
 
 	return server_entry(lb, key)->slot;
 }
@@ -297,15 +284,14 @@ static int server_add(struct quic_lb *lb, const struct quic_lb_server *server)
 {
 	const struct rotation *rotation;
 	struct server *entry;
-	struct block id;
+	block id;
 
 	if (server->rotation >= QUIC_LB_ROTATION_COUNT)
 		return -EINVAL;
 	rotation = &lb->rotations[server->rotation];
 	if (rotation->encoding == ENCODING_NONE)
 		return -EINVAL;
-	id = block_and(block_load(server->id, sizeof(server->id)), rotation->id_mask);
-	id = block_or(id, rotation->id_tag);
+	id = (block_load(server->id, sizeof(server->id)) & rotation->id_mask) | rotation->id_tag;
 	entry = (struct server *)server_entry(lb, id);
 	if (entry->slot != QUIC_LB_UNKNOWN_SERVER)
 		return -EINVAL;
@@ -352,35 +338,34 @@ void quic_lb_free(struct quic_lb *lb)
 
 /* --- Groups: draft section 5.4 --- */
 
-static void group_add(struct group *group, const struct rotation *rotation, const uint8_t *encoded,
-		      size_t len)
+HOT_INLINE void group_add(struct group *group, const struct rotation *rotation,
+			  const uint8_t *encoded, size_t len)
 {
 	size_t i = group->count++, right = rotation->len - rotation->half_len;
-	struct block first = block_load(encoded, len);
+	block first = block_load(encoded, len);
 
 	group->rotations[i] = rotation;
 	if (rotation->encoding == ENCODING_SINGLE_BLOCK) {
 		group->blocks[i] = first;
 		return;
 	}
-	group->halves[0][i] = block_and(first, rotation->half_masks[0]);
-	group->halves[1][i] =
-		block_and(block_load(encoded + right, len - right), rotation->half_masks[1]);
+	group->halves[0][i] = first & rotation->half_masks[0];
+	group->halves[1][i] = block_load(encoded + right, len - right) & rotation->half_masks[1];
 }
 
 /* Odd passes change the right half, even ones the left; each undoes itself. */
 static bool group_pass(struct group *group, struct cipher *cipher, unsigned int pass)
 {
-	struct block *target = group->halves[pass % 2];
-	const struct block *source = group->halves[(pass + 1) % 2];
+	block *target = group->halves[pass % 2];
+	const block *source = group->halves[(pass + 1) % 2];
 
 	for (size_t i = 0; i < group->count; i++)
-		group->blocks[i] = block_or(source[i], group->rotations[i]->expansions[pass - 1]);
+		group->blocks[i] = source[i] | group->rotations[i]->expansions[pass - 1];
 	if (!cipher_run(cipher, group->blocks, group->count))
 		return false;
 	for (size_t i = 0; i < group->count; i++)
-		target[i] = block_and(block_xor(target[i], group->blocks[i]),
-				      group->rotations[i]->half_masks[pass % 2]);
+		target[i] =
+			(target[i] ^ group->blocks[i]) & group->rotations[i]->half_masks[pass % 2];
 	return true;
 }
 
@@ -400,7 +385,7 @@ static bool group_decrypt(struct group *group, struct cipher *cipher)
 	return done;
 }
 
-#define JOINED_SIZE (2 * sizeof(struct block))
+#define JOINED_SIZE (2 * sizeof(block))
 
 /* The halves side by side, as group_add() found them; zero behind them. */
 static void group_join(const struct group *group, size_t i, uint8_t ret_bytes[JOINED_SIZE])
@@ -409,13 +394,13 @@ static void group_join(const struct group *group, size_t i, uint8_t ret_bytes[JO
 	uint8_t *right = ret_bytes + rotation->len - rotation->half_len, shared;
 
 	memset(ret_bytes, 0, JOINED_SIZE);
-	memcpy(ret_bytes, &group->halves[0][i], sizeof(struct block));
+	memcpy(ret_bytes, &group->halves[0][i], sizeof(block));
 	shared = *right; /* of an odd number; else zero, being behind the left half */
-	memcpy(right, &group->halves[1][i], sizeof(struct block));
+	memcpy(right, &group->halves[1][i], sizeof(block));
 	*right |= shared;
 }
 
-static struct block group_plaintext(const struct group *group, size_t i)
+static block group_plaintext(const struct group *group, size_t i)
 {
 	const struct rotation *rotation = group->rotations[i];
 	uint8_t joined[JOINED_SIZE];
@@ -431,7 +416,7 @@ static struct block group_plaintext(const struct group *group, size_t i)
 /* --- Decoding --- */
 
 /* NULL if it is unroutable. */
-static const struct rotation *query_rotation(const struct quic_lb_query *query)
+HOT_INLINE const struct rotation *query_rotation(const struct quic_lb_query *query)
 {
 	const struct rotation *rotation;
 
@@ -447,15 +432,15 @@ static const struct rotation *query_rotation(const struct quic_lb_query *query)
 static void group_take(struct quic_lb_scratch *scratch, struct bucket *bucket,
 		       struct quic_lb_query *queries)
 {
-	const struct rotation *first = query_rotation(&queries[bucket->first]);
+	const struct rotation *first = scratch->rotations[bucket->first];
 	uint8_t *link = &bucket->first;
 
 	scratch->group.count = 0;
 	while (*link != BUCKET_END) {
 		struct quic_lb_query *query = &queries[*link];
-		const struct rotation *rotation = query_rotation(query);
+		const struct rotation *rotation = scratch->rotations[*link];
 
-		if (!cipher_key_equal(&rotation->key, &first->key)) {
+		if (rotation != first && !cipher_key_equal(&rotation->key, &first->key)) {
 			link = &scratch->next[*link];
 			continue;
 		}
@@ -503,6 +488,7 @@ void quic_lb_decode(struct quic_lb_scratch *scratch, struct quic_lb_query *queri
 						  block_load(query->cid + 1, query->len - 1u));
 			continue;
 		}
+		scratch->rotations[i] = rotation;
 		scratch->next[i] = scratch->buckets[rotation->bucket].first;
 		scratch->buckets[rotation->bucket].first = (uint8_t)i;
 		occupied |= 1ull << rotation->bucket;
