@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* load_sink.bpf.c - counts and checks load datagrams, then drops them, sends them
- * back or answers them. Whatever does not end with our trailer passes. */
+ * back or answers them; or only counts them. Whatever does not end with our trailer
+ * passes. */
 #include <linux/bpf.h>
 #include <stdbool.h>
 
@@ -402,15 +403,24 @@ static __always_inline int answer(const struct udp_view *view, const void *end)
 	return XDP_TX;
 }
 
-static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_view *view)
+static __always_inline int count_only(const struct udp_view *view, const void *end)
+{
+	const struct load_trailer *trailer = trailer_find(view, end);
+
+	if (!trailer || trailer->magic_be != wire_be32(LOAD_MAGIC))
+		return XDP_PASS;
+	counter_add(LOAD_SINK_RECEIVED, 1);
+	counter_add(LOAD_SINK_BYTES, view->udp_len - sizeof(struct wire_udp));
+	return XDP_DROP;
+}
+
+static __always_inline int count_and_check(struct xdp_md *ctx, const struct udp_view *view)
 {
 	__u64 now_ns = bpf_ktime_get_ns(); /* before the checks, which take time */
 	struct load_trailer trailer;
 	bool tracked;
 	__u32 bytes;
 
-	if (plan.port_be && view->udp->dst_be != plan.port_be)
-		return XDP_PASS;
 	if (!trailer_read(view, (void *)(long)ctx->data_end, &trailer))
 		return XDP_PASS;
 
@@ -430,6 +440,17 @@ static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_v
 	if (!tracked)
 		counter_add(LOAD_SINK_UNTRACKED, 1);
 	return answer(view, (void *)(long)ctx->data_end);
+}
+
+/* The plan does not change once this is loaded, so the verifier takes out the branch that
+ * is not taken: who only counts does not carry the checks along. */
+static __always_inline int count_datagram(struct xdp_md *ctx, const struct udp_view *view)
+{
+	if (plan.port_be && view->udp->dst_be != plan.port_be)
+		return XDP_PASS;
+	if (plan.count_only)
+		return count_only(view, (void *)(long)ctx->data_end);
+	return count_and_check(ctx, view);
 }
 
 SEC("xdp")

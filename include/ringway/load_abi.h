@@ -251,8 +251,10 @@ struct load_sink_plan {
 	__u16 port_be;	   /* 0: every port */
 	__u8 echo;
 	__u8 handshake;
+	__u8 count_only; /* datagrams and bytes: neither checked nor answered */
+	__u8 pad[3];
 };
-_Static_assert(sizeof(struct load_sink_plan) == 12, "load_sink_plan is BPF map ABI");
+_Static_assert(sizeof(struct load_sink_plan) == 16, "load_sink_plan is BPF map ABI");
 
 /* Connections are noted by number, which is the sequence modulo how many there are. */
 #define LOAD_CONNECTION_COUNT_MAX (1 << 20)

@@ -51,7 +51,7 @@ def buffer_result(r):
     size = r["sent"]["bytes"] / max(r["sent"]["sent"], 1)
     seconds, offered = r["sent"]["seconds"], r["sent"]["rate"]
     steady = [u for u in r["udp"] if seconds / 2 < u["to"] <= seconds]
-    lost = sum(u["RcvbufErrors"] for u in steady)
+    lost, taken = (sum(u[k] for u in steady) for k in ("RcvbufErrors", "InDatagrams"))
     first = next((u["to"] for u in r["udp"] if u["RcvbufErrors"]), None)
     excess = offered - r["sunk"]["rate"]
     return {
@@ -62,9 +62,31 @@ def buffer_result(r):
         "loss_begins_s": None if first is None else max(0, first - 0.1),
         "bytes_by_excess_s": r["buffer"] / (excess * size) if excess > 0 else None,
         "lost_percent": lost_percent(r),
-        "steady_lost_percent": percent(lost, offered * 0.1 * len(steady)),
+        # Of what came out of the buffer, or did not get in.
+        "steady_s": seconds / 2, "steady_lost_percent": percent(lost, lost + taken),
         "latency_p50_ms": r["sunk"]["latency_ns"]["p50"] / 1e6,
         "drops": r["drops"], "udp": r["udp"], "sink": r["sunk"]["intervals"]}
+
+
+def buffers_result(rows):
+    """Of the runs with one buffer and one rate, the one in the middle."""
+    runs = {}
+    for r in rows:
+        runs.setdefault((r["rate"], r["buffer"]), []).append(buffer_result(r))
+    result = []
+    for of_one in runs.values():
+        of_one.sort(key=lambda b: b["steady_lost_percent"])
+        result.append(of_one[len(of_one) // 2] |
+                      {"runs": [b["steady_lost_percent"] for b in of_one]})
+    return result
+
+
+def offer_lacks(b):
+    """What the source did not make of the excess that it should have, as a sentence, or None."""
+    if not b["asked"] or b["offered"] >= 0.95 * b["asked"]:
+        return None
+    return (f"{mib(b['buffer'])}: the source made {number(b['offered'])} a second instead of "
+            f"{number(b['asked'])}, as something else had its CPU: this decides nothing.")
 
 
 def first_place(drops):
@@ -106,14 +128,15 @@ def crowd(r):
 def refusal(r):
     return (f"This process may have {r['files']} files, and a connection by sockets has one: "
             f"{r['connections']} connections instead of {r['wanted']}. `ulimit -Hn`, "
-            "LimitNOFILE= and sysctl fs.nr_open are what allows more.")
+            "LimitNOFILE= and sysctl fs.nr_open allow more; to raise it here takes "
+            "CAP_SYS_RESOURCE.")
 
 
 def results(rows, host):
     def of(part):
         return [r for r in rows if r["part"] == part]
 
-    buffers = [buffer_result(r) for r in of("buffer")]
+    buffers = buffers_result(of("buffer"))
     first = first_place(buffers[-1]["drops"]) if buffers else None
     return {
         "scenario": 1, "host": host, "rising": rising(of("rising")), "buffers": buffers,
@@ -154,16 +177,18 @@ def rising_show(curves):
 
 
 def buffers_show(buffers):
-    table("What a buffer buys: the classic thread", [
+    table("What a buffer buys: the classic thread; of several runs the one in the middle", [
         "buffer", "offered/s", "forwarded/s", "MB/s in", "MB/s out", "first loss after s",
-        "bytes by excess, s", "% lost", "% lost at the end", "latency p50, ms", "first place"],
+        "bytes by excess, s", "% lost", "% in the last half", "runs", "latency p50, ms", "first place"],
         [[mib(b["buffer"]), number(b["offered"]), number(b["forwarded"]),
           number(b["bytes_in_a_second"] / 1e6, 1), number(b["bytes_out_a_second"] / 1e6, 1),
           number(b["loss_begins_s"], 2), number(b["bytes_by_excess_s"], 2),
           number(b["lost_percent"], 1), number(b["steady_lost_percent"], 1),
-          number(b["latency_p50_ms"], 1), b["drops"]["first"] or "nothing lost"]
+          f"{min(b['runs']):.1f} .. {max(b['runs']):.1f}", number(b["latency_p50_ms"], 1), b["drops"]["first"] or "nothing lost"]
          for b in buffers])
     pair = buffers[:2]
+    for sentence in filter(None, map(offer_lacks, pair)):
+        print(f"  {sentence}")
     rows = []
     for i in range(min(SHOWN, max(len(b["udp"]) for b in pair))):
         row = [number((i + 1) / 10, 1)]
@@ -257,7 +282,7 @@ def plots(d, out):
                 {NAMES[s]: [(p["offered"] / 1000, p["lost_percent"]) for p in curve]
                  for s, curve in d["rising"].items()})
     if d["buffers"]:
-        gnuplot(f"{out}/scenario1_buffer.svg", "The classic thread, a quarter more than it takes",
+        gnuplot(f"{out}/scenario1_buffer.svg", "The classic thread, a third more than it takes",
                 "seconds", "datagrams lost in 100 ms",
                 {mib(b["buffer"]).replace("MiB", "MiB buffer"):
                  [(u["to"], u["RcvbufErrors"]) for u in b["udp"]] for b in d["buffers"][:2]})
@@ -273,15 +298,23 @@ def readme(d):
     for s, f in d["forms"].items():
         print(f"| {NAMES[s]} | {number(f['loss_free'])} | {number(f['loss_free_ratio'], 1)} | "
               f"{number(f['saturation'])} | {number(f['saturation_ratio'], 1)} |")
-    print("\nMore than the epoll thread takes, in datagrams a second:\n\n"
-          "| receive buffer | offered | forwarded | first loss after | % lost in the second half |\n"
+    print("\nA third more than the epoll thread takes at saturation, in datagrams a second, for "
+          f"{2 * small['steady_s']:.0f} s:\n\n"
+          "| receive buffer | offered | forwarded | first loss after | "
+          f"% lost in the last {small['steady_s']:.0f} s |\n"
           "| --- | ---: | ---: | ---: | ---: |")
     for b in (small, large):
         begins = "none" if b["loss_begins_s"] is None else number(b["loss_begins_s"], 1) + " s"
         print(f"| {mib(b['buffer'])} | {number(b['offered'])} | {number(b['forwarded'])} | {begins} | "
               f"{number(b['steady_lost_percent'], 1)} |")
-    print(f"\nThe first place that lost, by `ringwayctl drops`: `{d['drops']['first']}`.\n"
-          f"{described(d['host'])}.")
+    print(f"\nThe first place that lost, by `ringwayctl drops`: `{d['drops']['first']}`.")
+    if d["connections"]:
+        most = max(d["connections"], key=lambda c: c["connections"])
+        print(f"Of {number(most['connections'])} connections, {NAMES[most['subject']]} knew "
+              f"{number(most['known'])} at the end.")
+    for sentence in d["not_allowed"]:
+        print(sentence)
+    print(f"{described(d['host'])}.")
     print("<!-- end of scenario 1 -->")
 
 

@@ -212,6 +212,58 @@ socket_cases() {
 	by=xdp
 }
 
+# Damage, repetition and gaps are nothing to a sink that only counts.
+count_only_case() {
+	through_line '"drop": 7, "duplicate": 11, "corrupt": 13, "hold_ms": []' 2000 2000 \
+		--count-only --interval=100
+	check "counted only: each that came" "$dir/sink.json" "$dir/line.json" \
+		'd[0]["received"] == d[1]["received"] and d[0]["bytes"] == 200 * d[0]["received"]'
+	check "counted only: what is known" "$dir/sink.json" 'd[0]["checked"] is False and
+		set(d[0]) == {"checked", "received", "bytes", "seconds", "rate", "intervals"} and
+		all(set(r) == {"from", "to", "received", "bytes", "rate"} for r in d[0]["intervals"])'
+	check "counted only: intervals make up the whole" "$dir/sink.json" \
+		'all(sum(r[k] for r in d[0]["intervals"]) == d[0][k] for k in ("received", "bytes"))'
+	check "counted only: rate" "$dir/sink.json" \
+		'abs(d[0]["rate"] * d[0]["seconds"] - d[0]["received"]) < 2'
+	# On a machine that holds up neither the line nor the sink.
+	[[ -n ${QUICK:-} ]] || check "counted only: as long as the source took" "$dir/sink.json" \
+		"$dir/sent.json" 'abs(d[0]["seconds"] - d[1]["seconds"]) < 0.1'
+	echo "counted only: each that came, and nothing said of more"
+}
+
+udp_no_ports() {
+	run_in far awk '/^Udp: [0-9]/ { print $3 }' /proc/net/snmp
+}
+
+no_ports_are() {
+	[[ $(udp_no_ports) == "$1" ]]
+}
+
+# What goes to another port, or does not end with the trailer, is for the network stack.
+count_only_filter_case() {
+	local sink arrived refused port
+
+	arrived=$(taken) refused=$(udp_no_ports)
+	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --port=4433 \
+		--count-only --json
+	sink=$started
+	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
+	run_in source bash -c 'echo "too short" >/dev/udp/10.9.2.2/4433
+		head -c 200 /dev/zero >/dev/udp/10.9.2.2/4433'
+	for port in 4434 4433; do
+		run_in source "$load" send --interface=a0 --to=10.9.2.2:$port --size=200 --rate=2000 \
+			--count=$((port == 4433 ? 500 : 300)) >/dev/null 2>"$dir/send.err" ||
+			fail "send: $(cat "$dir/send.err")"
+	done
+	wait_for "those counted" taken_is $((arrived + 500))
+	wait_for "those of others" no_ports_are $((refused + 302))
+	kill -TERM "$sink"
+	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	check "counted only: of the port" "$dir/sink.json" \
+		'd[0]["received"] == 500 and d[0]["bytes"] == 100000'
+	echo "counted only: of the port"
+}
+
 policer_count() {
 	run_in middle nft -j list counter inet filter policed | python3 -c 'import json, sys
 print([o["counter"]["packets"] for o in json.load(sys.stdin)["nftables"] if "counter" in o][0])'
@@ -282,6 +334,9 @@ refusal_cases() {
 	refused 2 "$by" sink --interface=a0 --by=socket
 	refused 2 "$by" sink --interface=a0 --by=socket --port=5 --echo
 	refused 2 "$by" sink --interface=a0 --by=socket --port=5 --handshake
+	for other in --by=socket --echo --handshake --stream=1; do
+		refused 2 "--count-only goes without" sink --interface=a0 --port=5 --count-only $other
+	done
 	refused 2 "bad value of --by: 'hand'" sink --interface=a0 --by=hand
 	refused 1 "a socket on a9 for UDP port 4433: No such device" sink --interface=a9 --by=socket \
 		--port=4433
@@ -352,6 +407,8 @@ line_case "all of it" '"drop": 7, "duplicate": 11, "swap": 5, "corrupt": 13, "ho
 	3000 3000
 hole_case
 progress_case
+count_only_case
+count_only_filter_case
 socket_cases
 search_cases
 signal_case

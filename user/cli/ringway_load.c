@@ -33,7 +33,7 @@ static struct {
 		bool is_set;
 	} transport;
 	const char *capture;
-	bool is_echo, is_handshake, is_json, is_told;
+	bool is_echo, is_handshake, is_count_only, is_json, is_told;
 	uint64_t initials, migrations, train;
 	uint64_t count, rate, seconds, size, flows, ports, step, cids, first_cid, cid_len;
 	uint64_t stream, cpu, queues, first_queue, port, connections;
@@ -201,6 +201,8 @@ static const struct option_entry sink_entries[] = {
 	  .flag = &arguments.is_echo },
 	{ 0, "handshake", NULL, "answer Initials with a Handshake",
 	  .flag = &arguments.is_handshake },
+	{ 0, "count-only", NULL, "count datagrams and bytes, check nothing: takes the least CPU",
+	  .flag = &arguments.is_count_only },
 	{ 0, "connections", "N", "note which of N connections there were",
 	  .number = &arguments.connections, FROM_TO(1, LOAD_CONNECTION_COUNT_MAX) },
 	{ 0, "output", "FILE", "write to FILE a byte for each: 1 if there was",
@@ -347,6 +349,7 @@ static int sink_run(char *error, size_t error_size)
 		.output = arguments.output,
 		.echo = arguments.is_echo,
 		.handshake = arguments.is_handshake,
+		.count_only = arguments.is_count_only,
 		.by_socket = arguments.by_socket,
 		.interval_ms = (uint32_t)arguments.interval_ms,
 		.is_progress = arguments.is_progress || isatty(STDERR_FILENO),
@@ -484,11 +487,28 @@ static const char *send_mistake(void)
 	return NULL;
 }
 
+/* Likewise of counting. */
+static const char *sink_mistake(void)
+{
+	bool is_answering = arguments.is_echo || arguments.is_handshake;
+
+	if (arguments.by_socket && (!arguments.port || is_answering))
+		return "--by=socket takes --port, and neither --echo nor --handshake";
+	if (arguments.is_count_only &&
+	    (arguments.by_socket || is_answering || arguments.connections || arguments.stream))
+		return "--count-only goes without --by=socket, --echo, --handshake, "
+		       "--connections and --stream";
+	if (!arguments.connections != !arguments.output)
+		return "--connections and --output go together";
+	return NULL;
+}
+
 /* -1, or the exit status to end with. argv[0] is the program, the command is gone. */
 static int command_parse(const struct command *command, int argc, char **argv)
 {
 	struct option_entry entries[COUNT_OF(search_own_entries) + COUNT_OF(send_entries)];
 	struct options table = command->options;
+	const char *mistake;
 	int operands, status;
 
 	if (!table.entries) {
@@ -508,18 +528,8 @@ static int command_parse(const struct command *command, int argc, char **argv)
 		return options_misuse(argv, "--sink-interface is missing");
 	if (command->run == search_run && arguments.minimum > arguments.maximum)
 		return options_misuse(argv, "--minimum is more than --maximum");
-	if (arguments.by_socket && (!arguments.port || arguments.is_echo || arguments.is_handshake))
-		return options_misuse(
-			argv, "--by=socket takes --port, and neither --echo nor --handshake");
-	if (command->run != sink_run) {
-		const char *mistake = send_mistake();
-
-		if (mistake)
-			return options_misuse(argv, "%s", mistake);
-	}
-	if (!arguments.connections != !arguments.output)
-		return options_misuse(argv, "--connections and --output go together");
-	return -1;
+	mistake = command->run == sink_run ? sink_mistake() : send_mistake();
+	return mistake ? options_misuse(argv, "%s", mistake) : -1;
 }
 
 int main(int argc, char **argv)

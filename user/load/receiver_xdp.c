@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "ringway/abi.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/number.h"
 #include "util/per_cpu.h"
@@ -27,6 +28,10 @@ struct load_receiver {
 	struct load_sink *bpf;
 	int link_fd; /* -1: detached */
 	int cpu_count;
+	bool count_only;
+	struct load_span seen; /* without checks: when the first and the last came */
+	uint64_t seen_count;   /* by then */
+	uint64_t looked_ns;    /* the last time we did */
 };
 
 /* Native, or generic where the driver has none. The link's descriptor, or a negative
@@ -120,6 +125,7 @@ static int bpf_load(const struct load_sink_config *config, struct load_sink **re
 		bpf->rodata->plan.port_be = wire_be16(config->port);
 		bpf->rodata->plan.echo = config->echo;
 		bpf->rodata->plan.handshake = config->handshake;
+		bpf->rodata->plan.count_only = config->count_only;
 		bpf->rodata->plan.connections = config->connections;
 		bpf->rodata->plan.stream = config->stream;
 		err = load_sink__load(bpf);
@@ -159,6 +165,8 @@ static int receiver_open(const struct load_sink_config *config, struct load_rece
 	if (!receiver)
 		return fail(-ENOMEM, error, error_size, "out of memory");
 	receiver->link_fd = -1;
+	receiver->count_only = config->count_only;
+	receiver->looked_ns = clock_ns();
 	receiver->cpu_count = libbpf_num_possible_cpus();
 	if (receiver->cpu_count < 0)
 		err = fail(receiver->cpu_count, error, error_size, "counting the CPUs: %s",
@@ -286,19 +294,45 @@ static int span_read(const struct load_receiver *receiver, struct load_sink_resu
 
 static int details_read(const struct load_receiver *receiver, struct load_sink_result *result)
 {
-	int err = destinations_read(receiver, result);
+	int err;
 
+	if (receiver->count_only) {
+		result->span = receiver->seen;
+		return 0;
+	}
+	err = destinations_read(receiver, result);
 	if (!err)
 		err = load_receiver_xdp_latency_read(receiver, result);
 	return err ? err : span_read(receiver, result);
+}
+
+/* What came since the last look came in the middle between then and now, as far as we know.
+ * A look that fails is made up for by the next. */
+static void seen_note(struct load_receiver *receiver)
+{
+	uint64_t now_ns = clock_ns(), middle_ns = receiver->looked_ns / 2 + now_ns / 2;
+	uint64_t counts[LOAD_SINK_RECEIVED + 1];
+
+	if (per_cpu_sum(bpf_map__fd(receiver->bpf->maps.counters), LOAD_SINK_RECEIVED + 1, counts))
+		return;
+	receiver->looked_ns = now_ns;
+	if (counts[LOAD_SINK_RECEIVED] == receiver->seen_count)
+		return;
+	if (!receiver->seen_count)
+		receiver->seen.first_ns = middle_ns;
+	receiver->seen.last_ns = middle_ns;
+	receiver->seen_count = counts[LOAD_SINK_RECEIVED];
 }
 
 static int receiver_wait(struct load_receiver *receiver, const sigset_t *signals)
 {
 	static const struct timespec interval = { .tv_nsec = POLL_INTERVAL_NS };
 
-	(void)receiver;
-	return sigtimedwait(signals, NULL, &interval) > 0;
+	int is_signal = sigtimedwait(signals, NULL, &interval) > 0;
+
+	if (receiver->count_only)
+		seen_note(receiver);
+	return is_signal;
 }
 
 /* Every value of a per-CPU array to zeros. */

@@ -55,11 +55,16 @@ static void signals_block(sigset_t *ret_signals)
 	(void)sigprocmask(SIG_BLOCK, ret_signals, NULL);
 }
 
-static void progress_say(const struct load_sink_row *row)
+static void progress_say(const struct load_sink_row *row, bool is_checked)
 {
 	double expected = (double)row->received + (double)row->lost;
 	double seconds = row->to - row->from;
 
+	if (!is_checked) {
+		log_info("%.1f s: %.0f/s, %.1f Mbit/s of payload", row->to,
+			 (double)row->received / seconds, (double)row->bytes * 8 / seconds / 1e6);
+		return;
+	}
 	log_info("%.1f s: %.0f/s, %.1f Mbit/s of payload, lost %lld (%.3f %%), reordered %llu, "
 		 "duplicates %llu, bad %llu",
 		 row->to, (double)row->received / seconds, (double)row->bytes * 8 / seconds / 1e6,
@@ -80,7 +85,7 @@ static int row_add(struct run *run, uint64_t now_ns, bool is_last)
 	row = load_history_add(&run->history, &totals,
 			       (double)(now_ns - run->start_ns) / (double)NS_PER_SECOND, is_last);
 	if (row && run->config->is_progress)
-		progress_say(row);
+		progress_say(row, run->result.is_checked);
 	return 0;
 }
 
@@ -163,6 +168,7 @@ int load_sink_run(const struct load_sink_config *config, struct load_sink_result
 	struct run run = {
 		.config = config,
 		.ops = config->by_socket ? &load_receiver_socket : &load_receiver_xdp,
+		.result.is_checked = !config->count_only,
 	};
 	int err;
 

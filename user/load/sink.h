@@ -26,6 +26,7 @@ struct load_sink_config {
 	uint16_t port;	      /* destination port; 0: every one */
 	bool echo;	      /* send datagrams back instead of dropping them */
 	bool handshake;	      /* answer Initials with a Handshake, drop all else */
+	bool count_only;      /* check nothing; as of load_sink_result, by a program only */
 	bool by_socket;	      /* a UDP socket instead of a program: with a port, no answers */
 	bool is_progress;     /* say every interval on stderr what it brought */
 };
@@ -59,7 +60,9 @@ struct load_sink_row {
 /* An hour and more by the second; the last one holds all the rest. */
 #define LOAD_SINK_ROW_COUNT_MAX 4096
 
+/* Without checks only the counters RECEIVED and BYTES, the rows' and the span are set. */
 struct load_sink_result {
+	bool is_checked;
 	uint64_t counters[LOAD_SINK_COUNTER_COUNT];
 	struct load_sink_destination *destinations; /* by address, then port */
 	size_t destination_count;
@@ -67,7 +70,7 @@ struct load_sink_result {
 	size_t stream_count;
 	struct load_sink_row *rows; /* that follow one another without a gap */
 	size_t row_count;
-	struct load_span span;
+	struct load_span span;	       /* without checks to within 10 ms, by the sink's clock */
 	struct load_histogram latency; /* of good datagrams that say when they were made */
 };
 
