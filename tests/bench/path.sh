@@ -43,19 +43,20 @@ busy_jiffies() {
 }
 
 # load out|back SECONDS: saturate the path with datagrams of connections that are known;
-# prints what the sink got, how long it took, and how busy the machine was.
+# prints what the sink got, how long it took, and how busy the machine was. The sink only
+# counts: it runs on the subject's CPU, and what it does is in everybody's time.
 load() {
 	local sink log=$topology_dir/sink.json busy
 	local -a from=(client wan) to=(backend1 lan) flows=$path_flows
 
 	[[ $1 == out ]] || from=(backend1 lan) to=(client wan) flows=1
 	[[ $1 == back ]] || connections_open
-	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --json
+	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --count-only --json
 	sink=$started_pid
 	wait_for 10 'the sink' sink_is_attached "${to[@]}"
 	busy=$(busy_jiffies)
 	send "$1" "${from[@]}" --kind=quic-short --flows="$flows" --rate=0 --count=100000000 \
-		--seconds="$2"
+		--seconds="$2" "${subject_load[@]}"
 	busy=$(($(busy_jiffies) - busy))
 	stop "$sink"
 	sed -n '/^{/,$p' "$log" >"$topology_dir/sunk.json" # after what it said to stderr

@@ -5,7 +5,8 @@
 #
 # NAME_start begins to forward between wan and lan1 of the forwarder, on one core, and
 # returns when traffic flows; subject_stop ends what was started last. $subject_pid is
-# its process, empty where the kernel alone does it.
+# its process, empty where the kernel alone does it; subject_load is what ringway-load
+# must be told besides.
 
 programs=$BUILD/tests/bench
 forwarder_cpu=$(($(nproc) - 1))
@@ -25,6 +26,7 @@ subject_is_installed() {
 subject_start() {
 	subject_pid=
 	subject_undo=
+	subject_load=()
 	"$1_start"
 }
 
@@ -57,6 +59,26 @@ ringwayd_start() {
 	start_ringwayd "${1:-$topology_dir/ringway.yaml}"
 	subject_pid=$ringwayd_pid
 	wait_for 10 'next hops' next_hops_are_known
+}
+
+# ringwayd_with FILE SED_SCRIPT: on that configuration, changed so.
+ringwayd_with() {
+	sed -e "$2" "$topology_dir/ringway.yaml" >"$topology_dir/$1"
+	ringwayd_start "$topology_dir/$1"
+}
+
+# Answers are rewritten and sent on in XDP.
+ringwayd_return_xdp_start() {
+	ringwayd_with return_xdp.yaml '/mode: nat/a\    return_path: xdp'
+}
+
+# Clients whose Connection IDs are encrypted: all have the one with number 1, of which the
+# server's ID is 30 under this key.
+ringwayd_encrypted_start() {
+	subject_load=(--cids=1 --first-cid=1)
+	ringwayd_with encrypted.yaml '
+		/mode: nat/a\    quic_lb: [{ rotation: 0, server_id_length: 1, nonce_length: 6, key: 000102030405060708090a0b0c0d0e0f }]
+		/name: backend1/a\        server_ids: ["30"]'
 }
 
 next_hops_are_known() {
