@@ -296,8 +296,8 @@ static void connection_insert(struct router *router, uint64_t connection, size_t
 	if (parse_udp(&cursor, &view) != PARSE_OK)
 		abort();
 	key = is_tuple ? key_tuple(&view, &router->secret) | 1
-		       : key_cid(packet.slot, KEY_CID_OF_SERVER, (uint8_t *)(view.udp + 1) + 1,
-				 CID_LEN, &router->secret);
+		       : key_cid(packet.slot, (uint8_t *)(view.udp + 1) + 1, CID_LEN,
+				 &router->secret);
 	(void)affinity_insert(is_tuple ? &router->tuples : &router->cids, key, slot, true,
 			      affinity_ticks(NOW_MS), 100, &affinity_stats);
 }
