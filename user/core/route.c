@@ -158,7 +158,7 @@ HOT_INLINE bool quic_begin(const struct route *route, struct quic_header *ret_he
 HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
-	const struct maglev *maglev = service->maglev[udp_view_family(&route->view)];
+	const struct maglev *maglev = &service->maglev[udp_view_family(&route->view)];
 	uint64_t hash;
 
 	if (!maglev->size)

@@ -4,30 +4,23 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
-#define HUGE_PAGE_SIZE (2 << 20)
+#include "util/huge_page.h"
 
-/* Zeroed by the kernel; touched now, so that no worker waits for it later. */
-static int table_map(struct affinity *table, size_t key_count)
+/* Touched now, so that no worker waits for it later. */
+static int table_alloc(struct affinity *table, size_t key_count)
 {
 	size_t size =
-		(affinity_size(key_count) + HUGE_PAGE_SIZE - 1) & ~(size_t)(HUGE_PAGE_SIZE - 1);
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		(affinity_size(key_count) + HUGE_PAGE_SIZE_BYTES - 1) & ~(HUGE_PAGE_SIZE_BYTES - 1);
+	void *memory = aligned_alloc(HUGE_PAGE_SIZE_BYTES, size);
 
-	if (memory == MAP_FAILED)
+	if (!memory)
 		return -ENOMEM;
-	(void)madvise(memory, size, MADV_HUGEPAGE);
+	huge_pages_ask(memory, size);
 	memset(memory, 0, size);
 	affinity_init(table, memory, size);
 	return 0;
-}
-
-static void table_unmap(struct affinity *table)
-{
-	if (table->words)
-		(void)munmap(table->words, table->line_count * 64);
 }
 
 int router_new(size_t connection_count, struct router **ret_router)
@@ -44,9 +37,9 @@ int router_new(size_t connection_count, struct router **ret_router)
 		err = -errno;
 	hash_secret_derive(key, &router->secret);
 	if (!err && connection_count)
-		err = table_map(&router->tuples, connection_count);
+		err = table_alloc(&router->tuples, connection_count);
 	if (!err && connection_count)
-		err = table_map(&router->cids, connection_count);
+		err = table_alloc(&router->cids, connection_count);
 	if (err) {
 		router_free(router);
 		return err;
@@ -59,7 +52,7 @@ void router_free(struct router *router)
 {
 	if (!router)
 		return;
-	table_unmap(&router->tuples);
-	table_unmap(&router->cids);
+	free(router->tuples.words);
+	free(router->cids.words);
 	free(router);
 }
