@@ -61,7 +61,9 @@ HOT_INLINE struct affinity_key key_cid_place(const struct affinity *cids, uint64
 {
 	struct affinity_key place = affinity_key(cids, key);
 
-	return origin == KEY_CID_OF_SERVER ? place : affinity_key_twin(&place);
+	if (unlikely(origin == KEY_CID_OF_CLIENT))
+		place = affinity_key_twin(&place);
+	return place;
 }
 
 /* len: 1..QUIC_CID_LEN_MAX readable bytes of cid. They are read as words that may

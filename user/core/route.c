@@ -621,7 +621,7 @@ RARE void entry_take_over(const struct route_ctx *ctx, struct affinity_entry ent
 }
 
 /* The source of a long header is the Connection ID that the client is to use. */
-static void server_cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+RARE void server_cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	struct affinity_key place =
 		key_cid_place(&ctx->router->cids, route->cid_key, KEY_CID_OF_SERVER);
