@@ -11,19 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/affinity.h"
 #include "ringway/limits.h"
 #include "util/clock.h"
+#include "util/huge_memory.h"
 #include "util/number.h"
 #include "util/options.h"
 
 #include "../unit/test.h"
 
-#define PASS_KEYS      4096
-#define HUGE_PAGE_SIZE (2 << 20)
-#define MAX_AGE	       75
+#define PASS_KEYS 4096
+#define MAX_AGE	  75
 
 #define NOW  1
 #define SLOT 1
@@ -165,16 +164,12 @@ static const struct {
 /* Zeros in huge pages, as the daemon has its tables. */
 static void *memory_new(size_t size)
 {
-	void *memory;
+	void *memory = huge_memory_new(size);
 
-	size = (size + HUGE_PAGE_SIZE - 1) / HUGE_PAGE_SIZE * HUGE_PAGE_SIZE;
-	memory = aligned_alloc(HUGE_PAGE_SIZE, size);
 	if (!memory) {
 		(void)fprintf(stderr, "affinity: no memory for a table of %zu bytes\n", size);
 		exit(EXIT_FAILURE);
 	}
-	(void)madvise(memory, size, MADV_HUGEPAGE);
-	memset(memory, 0, size);
 	return memory;
 }
 

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../unit/datagram.h"
@@ -20,13 +19,13 @@
 #include "core/key.h"
 #include "dataplane/router_memory.h"
 #include "util/clock.h"
+#include "util/huge_memory.h"
 #include "util/options.h"
 
-#define CHUNK_SIZE     2048
-#define HEADROOM       256
-#define POOL_COUNT     4096
-#define HUGE_PAGE_SIZE (2 << 20)
-#define CID_LEN	       8
+#define CHUNK_SIZE 2048
+#define HEADROOM   256
+#define POOL_COUNT 4096
+#define CID_LEN	   8
 
 #define DISTURBANCE_MAX_KIB 4096
 
@@ -191,7 +190,8 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 					 .port_count = 1,
 					 .services = services,
 					 .service_count = service_count,
-					 .hash_key = "forward_bench" };
+					 .hash_key = "forward_bench",
+					 .memory_prepare = huge_pages_ask };
 	struct table *table = NULL;
 
 	for (size_t s = 0; s < service_count; s++) {
@@ -296,8 +296,8 @@ static void connection_insert(struct router *router, uint64_t connection, size_t
 	if (parse_udp(&cursor, &view) != PARSE_OK)
 		abort();
 	key = is_tuple ? key_tuple(&view, &router->secret) | 1
-		       : key_cid(packet.slot, KEY_CID_OF_SERVER, (uint8_t *)(view.udp + 1) + 1,
-				 CID_LEN, &router->secret);
+		       : key_cid(packet.slot, (uint8_t *)(view.udp + 1) + 1, CID_LEN,
+				 &router->secret);
 	(void)affinity_insert(is_tuple ? &router->tuples : &router->cids, key, slot, true,
 			      affinity_ticks(NOW_MS), 100, &affinity_stats);
 }
@@ -449,7 +449,7 @@ static double pass_run(struct forward_ctx *ctx, uint8_t *chunks, uint64_t *rando
 int main(int argc, char **argv)
 {
 	static struct forward_stats stats;
-	uint8_t *chunks = aligned_alloc(HUGE_PAGE_SIZE, (size_t)POOL_COUNT * CHUNK_SIZE);
+	uint8_t *chunks = huge_memory_new((size_t)POOL_COUNT * CHUNK_SIZE); /* as a UMEM is */
 	int operands, status = options_parse(&options, argc, argv, &operands);
 	static struct router_worker worker;
 	struct forward_ctx ctx = { .stats = &stats,
@@ -479,8 +479,6 @@ int main(int argc, char **argv)
 	ctx.route.router = router_make(service_count, backend_count);
 	resident = memory_resident() - resident;
 	router_worker_init(&worker, quic_lb_scratch_new(), NOW_MS);
-	(void)madvise(chunks, (size_t)POOL_COUNT * CHUNK_SIZE, MADV_HUGEPAGE); /* as a UMEM is */
-	memset(chunks, 0, (size_t)POOL_COUNT * CHUNK_SIZE);
 	for (size_t pass = 0; pass < passes; pass++)
 		runs[pass] = pass_run(&ctx, chunks, &random, cost_ns);
 	if (stats.forwarded != passes * POOL_COUNT) {

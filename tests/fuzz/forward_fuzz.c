@@ -29,7 +29,11 @@ static struct table *table_make(void)
 						    .backends = &backend,
 						    .backend_count = 1 } };
 	const struct table_port port = { .mac = { 2 }, .mtu = 1500 };
-	const struct table_spec spec = { &port, 1, services, 1, "fuzz" };
+	const struct table_spec spec = { .ports = &port,
+					 .port_count = 1,
+					 .services = services,
+					 .service_count = 1,
+					 .hash_key = "fuzz" };
 	struct table *table = NULL;
 
 	if (table_build(&spec, &table))

@@ -842,6 +842,58 @@ static void a_table_refuses(void **state)
 	assert_int_equal(table_try(services, 1, 1), -EINVAL);
 }
 
+static struct {
+	uint8_t *start;
+	size_t size;
+} prepared;
+
+static void memory_note(void *memory, size_t size)
+{
+	prepared.start = memory;
+	prepared.size = size;
+	memset(memory, 0xaa, size); /* what was there before */
+}
+
+static void assert_prepared(const void *memory, size_t size)
+{
+	assert_in_range((uintptr_t)memory, (uintptr_t)prepared.start,
+			(uintptr_t)prepared.start + prepared.size - size);
+}
+
+static void a_table_is_one_piece_of_memory(void **state)
+{
+	const struct table_backend backends[] = { backend(0, 1), backend(7, 1) };
+	const struct table_service service = { .endpoint = endpoint(service_ipv4, NULL, 1),
+					       .backends = backends,
+					       .backend_count = 2 };
+	const struct table_port port = { .mtu = MTU };
+	const struct table_spec spec = { .ports = &port,
+					 .port_count = 1,
+					 .services = &service,
+					 .service_count = 1,
+					 .memory_prepare = memory_note };
+	struct table *built = NULL;
+	const struct maglev *maglev;
+
+	(void)state;
+	assert_int_equal(table_build(&spec, &built), 0);
+	assert_int_equal((uintptr_t)prepared.start % (2 << 20), 0);
+	assert_int_equal(prepared.size % (2 << 20), 0);
+	assert_prepared(built, sizeof(*built));
+	assert_prepared(built->targets, 8 * FAMILY_COUNT * sizeof(*built->targets));
+	assert_prepared(built->owners, 8 * FAMILY_COUNT * sizeof(*built->owners));
+	assert_prepared(built->matches, (built->match_mask + 1) * sizeof(*built->matches));
+	assert_prepared(built->service_backends, 2 * sizeof(*built->service_backends));
+	maglev = &built->services[0].maglev[FAMILY_IPV4];
+	assert_prepared(maglev->slots, maglev->size * sizeof(*maglev->slots));
+	assert_int_equal(built->services[0].maglev[FAMILY_IPV6].size, 0);
+	assert_int_equal(table_owner(built, 7, FAMILY_IPV4), 0);
+	assert_int_equal(table_owner(built, 6, FAMILY_IPV4), TABLE_NOBODY);
+	assert_false(table_has_service(built, 1));
+	assert_false(table_target(built, 6, FAMILY_IPV4)->present);
+	table_free(built);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -867,6 +919,7 @@ int main(void)
 		TEST(without_metadata_and_unresolved),
 		TEST(without_metadata_and_two_ports_with_one_address),
 		TEST(a_table_refuses),
+		TEST(a_table_is_one_piece_of_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,18 +69,43 @@ static void an_answer_has_the_key_of_its_question(void **state)
 static void whose_it_is_and_its_length_make_another_key(void **state)
 {
 	const uint8_t zeros[QUIC_CID_LEN_MAX] = { 0 };
-	uint64_t keys[2 * 2 * QUIC_CID_LEN_MAX];
+	uint64_t keys[2 * QUIC_CID_LEN_MAX];
 	size_t count = 0;
 
 	(void)state;
 	for (uint8_t len = 1; len <= QUIC_CID_LEN_MAX; len++)
 		for (uint16_t service = 0; service < 2; service++)
-			for (int origin = 0; origin < 2; origin++)
-				keys[count++] = key_cid(service, (enum key_cid_origin)origin, zeros,
-							len, &secret);
+			keys[count++] = key_cid(service, zeros, len, &secret);
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < i; j++)
 			assert_int_not_equal(keys[i], keys[j]);
+}
+
+static void who_named_it_makes_another_place_in_the_same_lines(void **state)
+{
+	static uint64_t line[8] __attribute__((aligned(64)));
+	const uint64_t keys[] = { 0, 1, UINT64_MAX, UINT64_MAX << 39, 1ull << 38 };
+	struct affinity_stats stats = { 0 };
+	struct affinity cids;
+
+	(void)state;
+	affinity_init(&cids, line, sizeof(line));
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		struct affinity_key server = key_cid_place(&cids, keys[i], KEY_CID_OF_SERVER);
+		struct affinity_key client = key_cid_place(&cids, keys[i], KEY_CID_OF_CLIENT);
+		struct affinity_entry entry = { 0 };
+
+		memset(line, 0, sizeof(line));
+		assert_memory_equal(server.lines, client.lines, sizeof(server.lines));
+		assert_true(affinity_insert_at(&server, 7, false, 0, 0, &stats));
+		assert_true(affinity_find_at(&server, 0, 0, &entry));
+		assert_false(affinity_find_at(&client, 0, 0, &entry));
+		assert_true(affinity_insert_at(&client, 8, false, 0, 0, &stats));
+		assert_true(affinity_find_at(&client, 0, 0, &entry));
+		assert_int_equal(entry.slot, 8);
+		assert_true(affinity_find_at(&server, 0, 0, &entry));
+		assert_int_equal(entry.slot, 7);
+	}
 }
 
 static void another_secret_makes_another_key(void **state)
@@ -91,8 +116,7 @@ static void another_secret_makes_another_key(void **state)
 	(void)state;
 	hash_secret_derive((const uint8_t *)"0123456789abcdeg", &other);
 	for (uint8_t len = 1; len <= QUIC_CID_LEN_MAX; len++)
-		assert_int_not_equal(key_cid(0, KEY_CID_OF_SERVER, cid, len, &secret),
-				     key_cid(0, KEY_CID_OF_SERVER, cid, len, &other));
+		assert_int_not_equal(key_cid(0, cid, len, &secret), key_cid(0, cid, len, &other));
 }
 
 /* The key of bytes, by what they are taken for. */
@@ -121,7 +145,7 @@ static uint64_t kind_key(int kind, const uint8_t bytes[BYTES_MAX])
 		return key_tuple_ipv4(hash_load4(bytes), hash_load4(bytes + 4),
 				      hash_load4(bytes + 8), &secret);
 	case TUPLE_IPV6: return key_tuple_ipv6(bytes, bytes + 16, hash_load4(bytes + 32), &secret);
-	default: return key_cid(7, KEY_CID_OF_SERVER, bytes, (uint8_t)kind_len(kind), &secret);
+	default: return key_cid(7, bytes, (uint8_t)kind_len(kind), &secret);
 	}
 }
 
@@ -209,6 +233,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_has_the_key_of_its_question),
 		cmocka_unit_test(whose_it_is_and_its_length_make_another_key),
+		cmocka_unit_test(who_named_it_makes_another_place_in_the_same_lines),
 		cmocka_unit_test(another_secret_makes_another_key),
 		cmocka_unit_test(every_bit_reaches_every_bit),
 		cmocka_unit_test(numbers_that_count_up_are_spread_evenly),

@@ -179,7 +179,7 @@ static void weights_follow_drains_and_health(void **state)
 		assert_int_equal(table_spec_build(lineup, &link, 1, &table), 0);
 		assert_int_equal(table_target(table, 0, FAMILY_IPV4)->accepts_new, cases[i].want_a);
 		assert_int_equal(table_target(table, 1, FAMILY_IPV4)->accepts_new, cases[i].want_b);
-		assert_int_equal(table->services[0].maglev[FAMILY_IPV4]->size > 0,
+		assert_int_equal(table->services[0].maglev[FAMILY_IPV4].size > 0,
 				 cases[i].want_a || cases[i].want_b);
 		table_free(table);
 		lineup_free(lineup);

@@ -96,7 +96,7 @@ static int tear_down(void **state)
 static void remember_cid(const uint8_t *cid, uint16_t slot)
 {
 	struct affinity_stats stats = { 0 };
-	uint64_t key = key_cid(SERVICE, KEY_CID_OF_SERVER, cid, CID_LEN, &router->secret);
+	uint64_t key = key_cid(SERVICE, cid, CID_LEN, &router->secret);
 
 	assert_true(affinity_insert(&router->cids, key, slot, true, affinity_ticks(NOW_MS), 100,
 				    &stats));

@@ -8,6 +8,7 @@
 #include "core/affinity.h"
 #include "core/hash.h"
 #include "core/quic_lb.h"
+#include "util/huge_memory.h"
 
 /* Of those that would take new connections, is none up? */
 static bool all_are_down(const struct lineup_backend *backends, size_t count)
@@ -150,6 +151,7 @@ int table_spec_build(const struct lineup *lineup, const struct host_link *links,
 		.port_count = link_count,
 		.services = services,
 		.service_count = config->service_count,
+		.memory_prepare = huge_pages_ask,
 	};
 	int err = services && backends ? services_fill(lineup, services, backends) : -ENOMEM;
 

@@ -84,8 +84,13 @@ static inline bool affinity_find_at(const struct affinity_key *key, uint16_t now
  * otherwise false. True without a change if another thread has just inserted the
  * key. max_age_ticks: an entry does not say whose it is, so give the longest that
  * any caller of affinity_find() goes by. slot: below BACKEND_COUNT_MAX. Hot. */
-bool affinity_insert(struct affinity *table, uint64_t hash, uint16_t slot, bool proven,
-		     uint16_t now_ticks, uint16_t max_age_ticks, struct affinity_stats *stats);
+static inline bool affinity_insert(struct affinity *table, uint64_t hash, uint16_t slot,
+				   bool proven, uint16_t now_ticks, uint16_t max_age_ticks,
+				   struct affinity_stats *stats);
+
+/* The same where affinity_prefetch() has been. */
+bool affinity_insert_at(const struct affinity_key *key, uint16_t slot, bool proven,
+			uint16_t now_ticks, uint16_t max_age_ticks, struct affinity_stats *stats);
 
 /* Make the entry fresh, and proven if `proven`. Stores only what changes, and
  * nothing if somebody else has changed the entry meanwhile. Hot. */
@@ -148,6 +153,17 @@ static inline struct affinity_key affinity_key(const struct affinity *table, uin
 	};
 }
 
+/* Another key, in the lines of this one. */
+static inline struct affinity_key affinity_key_twin(const struct affinity_key *key)
+{
+	uint64_t tag = ~(key->tag | ((1ull << AFFINITY_TAG_SHIFT) - 1));
+
+	return (struct affinity_key){
+		.tag = tag ? tag : 1ull << AFFINITY_TAG_SHIFT,
+		.lines = { key->lines[0], key->lines[1] },
+	};
+}
+
 /* Of both lines: 0 to 7 the first, 8 to 15 the second. */
 static inline uint64_t *affinity_key_word(const struct affinity_key *key, int i)
 {
@@ -207,13 +223,19 @@ static inline bool affinity_word_is_old(uint64_t word, uint16_t now_ticks, uint1
 
 /* always_inline: gcc takes a function that only prefetches for one without effect,
  * and drops calls that it has not inlined by then. */
+__attribute__((always_inline)) static inline void
+affinity_prefetch_at(const struct affinity_key *key)
+{
+	__builtin_prefetch(key->lines[0]);
+	__builtin_prefetch(key->lines[1]);
+}
+
 __attribute__((always_inline)) static inline struct affinity_key
 affinity_prefetch(const struct affinity *table, uint64_t hash)
 {
 	struct affinity_key key = affinity_key(table, hash);
 
-	__builtin_prefetch(key.lines[0]);
-	__builtin_prefetch(key.lines[1]);
+	affinity_prefetch_at(&key);
 	return key;
 }
 
@@ -282,6 +304,15 @@ static inline bool affinity_find(const struct affinity *table, uint64_t hash, ui
 	struct affinity_key key = affinity_key(table, hash);
 
 	return affinity_find_at(&key, now_ticks, max_age_ticks, ret_entry);
+}
+
+static inline bool affinity_insert(struct affinity *table, uint64_t hash, uint16_t slot,
+				   bool proven, uint16_t now_ticks, uint16_t max_age_ticks,
+				   struct affinity_stats *stats)
+{
+	struct affinity_key key = affinity_key(table, hash);
+
+	return affinity_insert_at(&key, slot, proven, now_ticks, max_age_ticks, stats);
 }
 
 /* Who was faster has made it fresh as well, or has taken it away. If it was proven

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "guard.h"
 
-#include <string.h>
+#include "hash.h"
 
-#define PREFIX_LEN_IPV4 3
-#define PREFIX_LEN_IPV6 6
+/* /24 and /48 of addresses as they lie in memory. */
+#define PREFIX_MASK_IPV4 0xffffffu
+#define PREFIX_MASK_IPV6 0xffffffffffffull
 
 static void bucket_fill(struct guard_bucket *bucket, uint32_t rate, uint64_t now_ms)
 {
@@ -30,9 +31,9 @@ void guard_init(struct guard *guard, uint32_t prefix_rate, uint32_t total_rate, 
 
 uint32_t guard_prefix(const uint8_t *client, bool is_ipv6)
 {
-	uint64_t prefix = 0;
+	uint64_t prefix = is_ipv6 ? hash_load8(client) & PREFIX_MASK_IPV6
+				  : hash_load4(client) & PREFIX_MASK_IPV4;
 
-	memcpy(&prefix, client, is_ipv6 ? PREFIX_LEN_IPV6 : PREFIX_LEN_IPV4);
 	/* Fibonacci hashing: the upper bits are mixed */
 	return (uint32_t)(prefix * 0x9e3779b97f4a7c15ull >> 32);
 }

@@ -3,6 +3,7 @@
 #ifndef RINGWAY_CORE_KEY_H
 #define RINGWAY_CORE_KEY_H
 
+#include "affinity.h"
 #include "hash.h"
 #include "hot.h"
 #include "table.h"
@@ -53,12 +54,24 @@ enum key_cid_origin {
 	KEY_CID_OF_CLIENT,
 };
 
+/* Where it is kept of which origin: in the same lines, as who looks for one often looks
+ * for the other next. key: key_cid(). */
+HOT_INLINE struct affinity_key key_cid_place(const struct affinity *cids, uint64_t key,
+					     enum key_cid_origin origin)
+{
+	struct affinity_key place = affinity_key(cids, key);
+
+	if (unlikely(origin == KEY_CID_OF_CLIENT))
+		place = affinity_key_twin(&place);
+	return place;
+}
+
 /* len: 1..QUIC_CID_LEN_MAX readable bytes of cid. They are read as words that may
  * overlap, and so differ by the length, too. Hot. */
-HOT_INLINE uint64_t key_cid(uint16_t service_slot, enum key_cid_origin origin, const uint8_t *cid,
-			    uint8_t len, const struct hash_secret *secret)
+HOT_INLINE uint64_t key_cid(uint16_t service_slot, const uint8_t *cid, uint8_t len,
+			    const struct hash_secret *secret)
 {
-	uint64_t salt = (uint64_t)service_slot << 16 | (uint64_t)len << 8 | origin;
+	uint64_t salt = (uint64_t)service_slot << 8 | len;
 
 	if (len > 16)
 		return hash_pair(hash_half(hash_load8(cid), hash_load8(cid + 8), &secret->words[4]),

@@ -55,23 +55,25 @@ static uint32_t walks_init(struct walk *walks, size_t count, uint64_t key, uint3
 }
 
 /* size is prime and skip is not a multiple of it, so a walk meets every entry. */
-static void walk_take(struct walk *walk, struct maglev *maglev)
+static void walk_take(struct walk *walk, uint16_t *slots, uint32_t size)
 {
-	while (maglev->slots[walk->position] != SLOT_FREE)
-		walk->position = (uint32_t)(((uint64_t)walk->position + walk->skip) % maglev->size);
-	maglev->slots[walk->position] = walk->member->slot;
+	while (slots[walk->position] != SLOT_FREE)
+		walk->position = (uint32_t)(((uint64_t)walk->position + walk->skip) % size);
+	slots[walk->position] = walk->member->slot;
 }
 
 /* In rounds: who has saved up the largest weight takes its next free entry. */
-static void table_fill(struct maglev *maglev, struct walk *walks, size_t count, uint32_t weight_max)
+static void slots_fill(uint16_t *slots, uint32_t size, struct walk *walks, size_t count,
+		       uint32_t weight_max)
 {
-	for (uint32_t taken = 0; taken < maglev->size;) {
-		for (size_t i = 0; i < count && taken < maglev->size; i++) {
+	memset(slots, 0xff, size * sizeof(*slots));
+	for (uint32_t taken = 0; taken < size;) {
+		for (size_t i = 0; i < count && taken < size; i++) {
 			walks[i].credit += walks[i].member->weight;
 			if (walks[i].credit < weight_max)
 				continue;
 			walks[i].credit -= weight_max;
-			walk_take(&walks[i], maglev);
+			walk_take(&walks[i], slots, size);
 			taken++;
 		}
 	}
@@ -85,40 +87,33 @@ static bool ids_differ(const struct walk *walks, size_t count)
 	return true;
 }
 
-int maglev_build(const struct maglev_member *members, size_t count, uint64_t key, uint32_t size,
-		 struct maglev **ret_maglev)
+uint32_t maglev_size(size_t count)
+{
+	return count <= SIZE_MEMBERS ? SIZE : SIZE_LARGE;
+}
+
+int maglev_build(const struct maglev_member *members, size_t count, uint64_t key, uint16_t *slots,
+		 uint32_t size, struct maglev *ret_maglev)
 {
 	struct walk *walks = calloc(count ? count : 1, sizeof(*walks));
-	struct maglev *maglev = NULL;
 	uint32_t weight_max;
-	int err = -ENOMEM;
+	int err = -EINVAL;
 
 	assert(count <= BACKEND_COUNT_MAX);
 	if (!walks)
-		goto out;
+		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		walks[i].member = &members[i];
 	_Static_assert(offsetof(struct walk, member) == 0, "member_compare() reads it");
 	qsort(walks, count, sizeof(*walks), member_compare);
-	err = -EINVAL;
-	if (!ids_differ(walks, count))
-		goto out;
-
-	if (!size)
-		size = count <= SIZE_MEMBERS ? SIZE : SIZE_LARGE;
-	weight_max = walks_init(walks, count, key, size);
-	if (!weight_max)
-		size = 0;
-	err = -ENOMEM;
-	maglev = malloc(sizeof(*maglev) + size * sizeof(maglev->slots[0]));
-	if (!maglev)
-		goto out;
-	maglev->size = size;
-	memset(maglev->slots, 0xff, size * sizeof(maglev->slots[0]));
-	table_fill(maglev, walks, count, weight_max);
-	*ret_maglev = maglev;
-	err = 0;
-out:
+	if (ids_differ(walks, count)) {
+		weight_max = walks_init(walks, count, key, size);
+		if (!weight_max)
+			size = 0;
+		slots_fill(slots, size, walks, count, weight_max);
+		*ret_maglev = (struct maglev){ .slots = slots, .size = size };
+		err = 0;
+	}
 	free(walks);
 	return err;
 }

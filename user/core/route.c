@@ -100,10 +100,17 @@ HOT_INLINE bool is_plain_short(const struct route *route)
 
 /* --- keys ------------------------------------------------------------------ */
 
-HOT_INLINE uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route,
-			       enum key_cid_origin origin, uint8_t len)
+HOT_INLINE uint64_t cid_key_of(const struct route_ctx *ctx, const struct route *route, uint8_t len)
 {
-	return key_cid(route->service_slot, origin, route->dcid, len, &ctx->router->secret);
+	return key_cid(route->service_slot, route->dcid, len, &ctx->router->secret);
+}
+
+/* Where route->cid_key is, of whom clients may have its Connection ID. */
+HOT_INLINE struct affinity_key
+cid_place_of(const struct route_ctx *ctx, const struct service *service, const struct route *route)
+{
+	return key_cid_place(&ctx->router->cids, route->cid_key,
+			     service->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT);
 }
 
 /* A long header says how long its Connection ID is; for a short one it is known
@@ -135,10 +142,9 @@ HOT_INLINE void tuple_begin(const struct route_ctx *ctx, struct route *route)
 HOT_INLINE void cid_begin(const struct route_ctx *ctx, const struct service *service,
 			  struct route *route)
 {
-	route->cid_key =
-		cid_key_of(ctx, route, service->is_nat ? KEY_CID_OF_SERVER : KEY_CID_OF_CLIENT,
-			   route->cid_len);
-	route->place = affinity_prefetch(&ctx->router->cids, route->cid_key);
+	route->cid_key = cid_key_of(ctx, route, route->cid_len);
+	route->place = cid_place_of(ctx, service, route);
+	affinity_prefetch_at(&route->place);
 	route->step = ROUTE_STEP_FIND;
 }
 
@@ -151,7 +157,7 @@ HOT_INLINE bool quic_begin(const struct route *route, struct quic_header *ret_he
 HOT_INLINE void maglev_begin(const struct route_ctx *ctx, struct route *route)
 {
 	const struct service *service = service_of(ctx, route);
-	const struct maglev *maglev = service->maglev[udp_view_family(&route->view)];
+	const struct maglev *maglev = &service->maglev[udp_view_family(&route->view)];
 	uint64_t hash;
 
 	if (!maglev->size)
@@ -268,14 +274,6 @@ HOT_INLINE bool tuple_find(const struct route_ctx *ctx, const struct route *rout
 	return place_find(ctx, route, &route->place, ret_entry);
 }
 
-static bool cid_find_key(const struct route_ctx *ctx, const struct route *route, uint64_t key,
-			 struct affinity_entry *ret_entry)
-{
-	struct affinity_key place = affinity_key(&ctx->router->cids, key);
-
-	return place_find(ctx, route, &place, ret_entry);
-}
-
 /* May a stranger at client's address have one more entry? */
 static bool unproven_take(const struct route_ctx *ctx, const struct udp_view *view, bool is_back)
 {
@@ -308,15 +306,14 @@ static void tuple_insert(const struct route_ctx *ctx, const struct route *route,
 			 bool is_back)
 {
 	if (unproven_take(ctx, &route->view, is_back))
-		(void)affinity_insert(&ctx->router->tuples, route->tuple_key, slot, false,
-				      ctx->now_ticks, ctx->table->idle_ticks_max,
-				      &ctx->worker->tuple_stats);
+		(void)affinity_insert_at(&route->place, slot, false, ctx->now_ticks,
+					 ctx->table->idle_ticks_max, &ctx->worker->tuple_stats);
 }
 
-static void cid_insert(const struct route_ctx *ctx, uint64_t key, uint16_t slot, bool proven)
+static void cid_insert(const struct route_ctx *ctx, const struct affinity_key *place, uint16_t slot)
 {
-	(void)affinity_insert(&ctx->router->cids, key, slot, proven, ctx->now_ticks,
-			      ctx->table->idle_ticks_max, &ctx->worker->cid_stats);
+	(void)affinity_insert_at(place, slot, false, ctx->now_ticks, ctx->table->idle_ticks_max,
+				 &ctx->worker->cid_stats);
 }
 
 /* At most CIDS_PER_TUPLE_PER_MINUTE: a client may not fill the table alone. */
@@ -338,15 +335,15 @@ static bool pace_take(const struct route_ctx *ctx, const struct route *route)
 static void cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
 	struct affinity_entry known;
-	uint64_t key;
+	struct affinity_key place;
 
 	if (!route->has_cid)
 		return;
-	key = cid_key_of(ctx, route, KEY_CID_OF_CLIENT, route->cid_len);
-	if (cid_find_key(ctx, route, key, &known) || !pace_take(ctx, route) ||
+	place = key_cid_place(&ctx->router->cids, route->cid_key, KEY_CID_OF_CLIENT);
+	if (place_find(ctx, route, &place, &known) || !pace_take(ctx, route) ||
 	    !unproven_take(ctx, &route->view, false))
 		return;
-	cid_insert(ctx, key, slot, false);
+	cid_insert(ctx, &place, slot);
 }
 
 /* --- a client's datagram ---------------------------------------------------- */
@@ -383,10 +380,12 @@ static void tuple_keep(const struct route_ctx *ctx, const struct route *route)
 
 /* Other lengths that this service's servers use, then what clients have taught. */
 RARE bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *route,
-			     struct affinity_entry *ret_entry, bool *ret_is_proof)
+			     const struct affinity_key *place, struct affinity_entry *ret_entry,
+			     bool *ret_is_proof)
 {
 	const struct service *service = service_of(ctx, route);
 	const uint64_t *lengths = &ctx->router->cid_lengths[route->service_slot];
+	struct affinity_key other;
 
 	*ret_is_proof = true;
 	for (unsigned int i = 1;
@@ -396,13 +395,14 @@ RARE bool cid_find_otherwise(const struct route_ctx *ctx, const struct route *ro
 
 		if (!len || len > route->dcid_len)
 			continue;
-		if (cid_find_key(ctx, route, cid_key_of(ctx, route, KEY_CID_OF_SERVER, len),
-				 ret_entry))
+		other = key_cid_place(&ctx->router->cids, cid_key_of(ctx, route, len),
+				      KEY_CID_OF_SERVER);
+		if (place_find(ctx, route, &other, ret_entry))
 			return true;
 	}
 	*ret_is_proof = false;
-	return cid_find_key(ctx, route, cid_key_of(ctx, route, KEY_CID_OF_CLIENT, route->cid_len),
-			    ret_entry);
+	other = affinity_key_twin(place);
+	return place_find(ctx, route, &other, ret_entry);
 }
 
 /* place: of route->cid_key. */
@@ -416,7 +416,7 @@ HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
 	*ret_is_proof = is_nat;
 	if (place_find(ctx, route, place, ret_entry))
 		return true;
-	if (!is_nat || !cid_find_otherwise(ctx, route, &other, ret_is_proof))
+	if (!is_nat || !cid_find_otherwise(ctx, route, place, &other, ret_is_proof))
 		return false;
 	*ret_entry = other;
 	return true;
@@ -559,7 +559,7 @@ RARE void discovery_decide(const struct route_ctx *ctx, struct route *route)
 /* The backend that now gets a connection which had another. */
 RARE void gone_learn(const struct route_ctx *ctx, const struct route *route)
 {
-	struct affinity_key cid = affinity_key(&ctx->router->cids, route->cid_key);
+	struct affinity_key cid = cid_place_of(ctx, service_of(ctx, route), route);
 	struct affinity_entry entry;
 	bool is_proof;
 
@@ -618,8 +618,8 @@ HOT_INLINE void route_back_begin(const struct route_ctx *ctx, uint16_t slot, str
 		return;
 	route->has_cid = true;
 	route->cid_len = (uint8_t)quic.scid_len;
-	route->cid_key = key_cid(route->service_slot, KEY_CID_OF_SERVER, quic.scid, route->cid_len,
-				 &ctx->router->secret);
+	route->cid_key =
+		key_cid(route->service_slot, quic.scid, route->cid_len, &ctx->router->secret);
 	(void)affinity_prefetch(&ctx->router->cids, route->cid_key);
 }
 
@@ -631,14 +631,16 @@ RARE void entry_take_over(const struct route_ctx *ctx, struct affinity_entry ent
 }
 
 /* The source of a long header is the Connection ID that the client is to use. */
-static void server_cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
+RARE void server_cid_learn(const struct route_ctx *ctx, const struct route *route, uint16_t slot)
 {
+	struct affinity_key place =
+		key_cid_place(&ctx->router->cids, route->cid_key, KEY_CID_OF_SERVER);
 	struct affinity_entry entry;
 
 	cid_length_count(&ctx->router->cid_lengths[route->service_slot], route->cid_len);
-	if (!cid_find_key(ctx, route, route->cid_key, &entry)) {
+	if (!place_find(ctx, route, &place, &entry)) {
 		if (unproven_take(ctx, &route->view, true))
-			cid_insert(ctx, route->cid_key, slot, false);
+			cid_insert(ctx, &place, slot);
 	} else if (entry.slot == slot) {
 		entry_touch(ctx, &entry, false);
 	} else {

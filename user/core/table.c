@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -9,6 +10,45 @@
 
 _Static_assert(SERVICE_COUNT_MAX <= TABLE_NOBODY, "nobody is no service");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "next_hop_write() copies the low bytes");
+
+/* A huge page of most processors: memory_prepare() may have whole ones. */
+#define AREA_ALIGNMENT ((size_t)2 << 20)
+#define LINE_SIZE      64
+
+/* Memory that is given out piece by piece, each on a line of its own. */
+struct area {
+	uint8_t *next, *end;
+};
+
+static size_t lines_size(size_t size)
+{
+	return (size + LINE_SIZE - 1) & ~(size_t)(LINE_SIZE - 1);
+}
+
+static void *area_take(struct area *area, size_t size)
+{
+	uint8_t *taken = area->next;
+
+	assert(lines_size(size) <= (size_t)(area->end - taken));
+	area->next += lines_size(size);
+	return taken;
+}
+
+static bool is_present(const struct table_service *service, const struct table_backend *backend,
+		       enum family family)
+{
+	return service->endpoint.present[family] && backend->endpoint.present[family];
+}
+
+/* 0 for a family that no backend has. */
+static uint32_t maglev_size_of(const struct table_service *service, enum family family)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < service->backend_count; i++)
+		count += is_present(service, &service->backends[i], family);
+	return count ? maglev_size(count) : 0;
+}
 
 static uint64_t next_hop_pack(uint8_t port, const uint8_t *mac)
 {
@@ -85,7 +125,7 @@ static int backend_add(struct table *table, const struct table_service *service,
 		struct target *target = table_target(table, backend->slot, family);
 		int err;
 
-		if (!backend->endpoint.present[family] || !service->endpoint.present[family])
+		if (!is_present(service, backend, family))
 			continue;
 		if (target->present)
 			return -EINVAL;
@@ -100,11 +140,13 @@ static int backend_add(struct table *table, const struct table_service *service,
 	return 0;
 }
 
+/* Of the backends that are reached by family. */
 static int maglev_add(struct table *table, const struct table_service *spec, enum family family,
-		      uint64_t key)
+		      struct area *area)
 {
 	struct maglev_member *members = calloc(spec->backend_count + 1, sizeof(*members));
-	struct maglev *maglev;
+	uint32_t size = maglev_size_of(spec, family);
+	uint16_t *slots = area_take(area, size * sizeof(*slots));
 	size_t count = 0;
 	int err;
 
@@ -113,20 +155,19 @@ static int maglev_add(struct table *table, const struct table_service *spec, enu
 	for (size_t i = 0; i < spec->backend_count; i++) {
 		const struct table_backend *backend = &spec->backends[i];
 
-		if (table_target(table, backend->slot, family)->present)
+		if (is_present(spec, backend, family))
 			members[count++] = (struct maglev_member){ .id = backend->id,
 								   .slot = backend->slot,
 								   .weight = backend->weight };
 	}
-	err = maglev_build(members, count, key, 0, &maglev);
+	err = maglev_build(members, count, table->secret.words[0], slots, size,
+			   &table->services[spec->slot].maglev[family]);
 	free(members);
-	if (!err)
-		table->services[spec->slot].maglev[family] = maglev;
 	return err;
 }
 
-static int service_add(struct table *table, const struct table_service *spec, uint64_t key,
-		       uint16_t *backends)
+static int service_add(struct table *table, const struct table_service *spec, uint16_t *backends,
+		       struct area *area)
 {
 	struct service *service = &table->services[spec->slot];
 	int err = 0;
@@ -152,17 +193,20 @@ static int service_add(struct table *table, const struct table_service *spec, ui
 		if (spec->endpoint.present[family])
 			err = match_add(table, &spec->endpoint, family, FRAME_SERVICE, spec->slot);
 		if (!err)
-			err = maglev_add(table, spec, family, key);
+			err = maglev_add(table, spec, family, area);
 	}
 	return err;
 }
 
-/* Counts backends, and finds the limit of their slots. */
-static int spec_check(const struct table_spec *spec, size_t *ret_backend_count,
-		      uint32_t *ret_slot_limit)
+/* How many there are of what. */
+struct counts {
+	size_t backends, targets, matches;
+	uint32_t slot_limit;
+};
+
+static int spec_count(const struct table_spec *spec, struct counts *ret_counts)
 {
-	size_t backend_count = 0;
-	uint32_t slot_limit = 0;
+	struct counts counts = { .matches = 64 };
 
 	if (spec->port_count < 1 || spec->port_count > PORT_COUNT_MAX ||
 	    spec->service_count > SERVICE_COUNT_MAX)
@@ -172,68 +216,81 @@ static int spec_check(const struct table_spec *spec, size_t *ret_backend_count,
 
 		if (service->slot >= SERVICE_COUNT_MAX)
 			return -EINVAL;
-		backend_count += service->backend_count;
+		counts.backends += service->backend_count;
 		for (size_t j = 0; j < service->backend_count; j++)
-			if (service->backends[j].slot >= slot_limit)
-				slot_limit = service->backends[j].slot + 1u;
+			if (service->backends[j].slot >= counts.slot_limit)
+				counts.slot_limit = service->backends[j].slot + 1u;
 	}
-	if (backend_count > BACKEND_COUNT_MAX || slot_limit > BACKEND_COUNT_MAX)
+	if (counts.backends > BACKEND_COUNT_MAX || counts.slot_limit > BACKEND_COUNT_MAX)
 		return -EINVAL;
-	*ret_backend_count = backend_count;
-	*ret_slot_limit = slot_limit;
+	counts.targets = counts.slot_limit * FAMILY_COUNT;
+	while (counts.matches < 2 * FAMILY_COUNT * (counts.backends + spec->service_count))
+		counts.matches *= 2;
+	*ret_counts = counts;
 	return 0;
 }
 
-static int table_alloc(struct table *table, size_t backend_count, size_t service_count)
+/* What a table of spec takes from its area. */
+static size_t table_size(const struct table_spec *spec, const struct counts *counts)
 {
-	size_t match_count = 64, keys = FAMILY_COUNT * (backend_count + service_count);
-	size_t target_count = (table->slot_limit + 1) * FAMILY_COUNT;
-	size_t targets_size = target_count * sizeof(*table->targets);
+	size_t size = lines_size(sizeof(struct table)) +
+		      lines_size(counts->targets * sizeof(struct target)) +
+		      lines_size(counts->backends * sizeof(uint16_t)) +
+		      lines_size(counts->matches * sizeof(struct table_match));
 
-	while (match_count < 2 * keys)
-		match_count *= 2;
-	table->match_mask = (uint32_t)match_count - 1;
-	table->matches = calloc(match_count, sizeof(*table->matches));
-	table->targets = aligned_alloc(sizeof(*table->targets), targets_size);
-	table->service_backends = calloc(backend_count + 1, sizeof(*table->service_backends));
-	if (!table->matches || !table->targets || !table->service_backends)
-		return -ENOMEM;
-	memset(table->targets, 0, targets_size);
-	memset(table->owners, 0xff, sizeof(table->owners)); /* TABLE_NOBODY */
-	return 0;
+	for (size_t i = 0; i < spec->service_count; i++)
+		for (enum family family = 0; family < FAMILY_COUNT; family++)
+			size += lines_size(maglev_size_of(&spec->services[i], family) *
+					   sizeof(uint16_t));
+	return size;
 }
 
-static struct table *table_new(const struct table_spec *spec)
+/* Without services yet; *ret_area is left for their Maglev tables. */
+static struct table *table_new(const struct table_spec *spec, const struct counts *counts,
+			       struct area *ret_area)
 {
-	struct table *table = aligned_alloc(_Alignof(struct table), sizeof(*table));
+	size_t size = table_size(spec, counts);
+	size_t whole = (size + AREA_ALIGNMENT - 1) & ~(AREA_ALIGNMENT - 1);
+	uint8_t *memory = aligned_alloc(AREA_ALIGNMENT, whole);
+	struct area area = { memory, memory + size };
+	struct table *table;
 
-	if (!table)
+	if (!memory)
 		return NULL;
-	memset(table, 0, sizeof(*table));
+	if (spec->memory_prepare)
+		spec->memory_prepare(memory, whole);
+	memset(memory, 0, size);
+	table = area_take(&area, sizeof(*table));
+	table->targets = area_take(&area, counts->targets * sizeof(*table->targets));
+	table->service_backends =
+		area_take(&area, counts->backends * sizeof(*table->service_backends));
+	table->matches = area_take(&area, counts->matches * sizeof(*table->matches));
+	memset(table->owners, 0xff, sizeof(table->owners)); /* TABLE_NOBODY */
+	table->match_mask = (uint32_t)counts->matches - 1;
+	table->slot_limit = counts->slot_limit;
 	hash_secret_derive(spec->hash_key, &table->secret);
 	memcpy(table->ports, spec->ports, spec->port_count * sizeof(table->ports[0]));
 	table->port_count = (uint32_t)spec->port_count;
+	*ret_area = area;
 	return table;
 }
 
 int table_build(const struct table_spec *spec, struct table **ret_table)
 {
-	size_t backend_count, first = 0;
-	uint32_t slot_limit;
+	struct counts counts;
 	struct table *table;
-	uint64_t key;
-	int err = spec_check(spec, &backend_count, &slot_limit);
+	struct area area;
+	size_t first = 0;
+	int err = spec_count(spec, &counts);
 
 	if (err)
 		return err;
-	table = table_new(spec);
+	table = table_new(spec, &counts, &area);
 	if (!table)
 		return -ENOMEM;
-	table->slot_limit = slot_limit;
-	memcpy(&key, table->secret.bytes, sizeof(key));
-	err = table_alloc(table, backend_count, spec->service_count);
 	for (size_t i = 0; !err && i < spec->service_count; i++) {
-		err = service_add(table, &spec->services[i], key, table->service_backends + first);
+		err = service_add(table, &spec->services[i], table->service_backends + first,
+				  &area);
 		first += spec->services[i].backend_count;
 	}
 	if (err) {
@@ -255,15 +312,9 @@ void table_free(struct table *table)
 {
 	if (!table)
 		return;
-	for (size_t i = 0; i < SERVICE_COUNT_MAX; i++) {
-		for (enum family family = 0; family < FAMILY_COUNT; family++)
-			free((void *)table->services[i].maglev[family]);
+	for (size_t i = 0; i < SERVICE_COUNT_MAX; i++)
 		quic_lb_free(table->services[i].quic_lb);
-	}
-	free(table->service_backends);
-	free(table->matches);
-	free(table->targets);
-	free(table);
+	free(table); /* and all that it points into */
 }
 
 void table_next_hop_set(struct table *table, uint16_t backend_slot, enum family family,

@@ -75,6 +75,9 @@ struct table_spec {
 	const struct table_service *services;
 	size_t service_count; /* 0..SERVICE_COUNT_MAX */
 	uint8_t hash_key[16];
+
+	/* NULL, or asks for huge pages: told of the table's memory before that is written. */
+	void (*memory_prepare)(void *memory, size_t size);
 };
 
 /* A next hop in one word: the MAC address in the first six bytes in memory, the
@@ -101,9 +104,9 @@ _Static_assert(sizeof(struct target) == 64, "one cache line a decision");
 
 /* The hot part of a service: one line. */
 struct service {
-	const struct maglev *maglev[FAMILY_COUNT]; /* of backend slots; NULL: no such service */
-	struct quic_lb *quic_lb;		   /* NULL: none */
-	const uint16_t *backends;		   /* slots, backend_count of them */
+	struct maglev maglev[FAMILY_COUNT]; /* of backend slots */
+	struct quic_lb *quic_lb;	    /* NULL: none */
+	const uint16_t *backends; /* slots, backend_count of them; NULL: no such service */
 	uint16_t backend_count;
 	uint16_t idle_ticks;
 	uint8_t connection_id_len;
@@ -121,6 +124,8 @@ struct table_match {
 
 #define TABLE_NOBODY 0xffff
 
+/* The first of one piece of memory, so that all that is read of a lineup lies together:
+ * what each pointer leads to follows, then the services' Maglev tables. */
 struct table {
 	struct hash_secret secret; /* of hash_key */
 	struct table_port ports[PORT_COUNT_MAX];
@@ -163,7 +168,7 @@ int table_classify(const struct table *table, struct packet *packet, const struc
 
 static inline bool table_has_service(const struct table *table, uint16_t slot)
 {
-	return slot < SERVICE_COUNT_MAX && table->services[slot].maglev[0];
+	return slot < SERVICE_COUNT_MAX && table->services[slot].backends;
 }
 
 static inline enum family udp_view_family(const struct udp_view *view)

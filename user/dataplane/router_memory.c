@@ -8,20 +8,15 @@
 
 #include "util/huge_memory.h"
 
-static int table_map(struct affinity *table, size_t key_count)
+static int table_alloc(struct affinity *table, size_t key_count)
 {
 	size_t size = affinity_size(key_count);
-	void *memory = huge_memory_map(size);
+	void *memory = huge_memory_new(size);
 
 	if (!memory)
 		return -ENOMEM;
 	affinity_init(table, memory, size);
 	return 0;
-}
-
-static void table_unmap(struct affinity *table)
-{
-	huge_memory_unmap(table->words, table->line_count * AFFINITY_LINE_SIZE_BYTES);
 }
 
 int router_new(size_t connection_count, struct router **ret_router)
@@ -38,9 +33,9 @@ int router_new(size_t connection_count, struct router **ret_router)
 		err = -errno;
 	hash_secret_derive(key, &router->secret);
 	if (!err && connection_count)
-		err = table_map(&router->tuples, connection_count);
+		err = table_alloc(&router->tuples, connection_count);
 	if (!err && connection_count)
-		err = table_map(&router->cids, connection_count);
+		err = table_alloc(&router->cids, connection_count);
 	if (err) {
 		router_free(router);
 		return err;
@@ -53,7 +48,7 @@ void router_free(struct router *router)
 {
 	if (!router)
 		return;
-	table_unmap(&router->tuples);
-	table_unmap(&router->cids);
+	free(router->tuples.words);
+	free(router->cids.words);
 	free(router);
 }

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -37,7 +38,7 @@ int xsk_open(struct xsk *xsk, const struct xsk_config *config, char *error, size
 	int err;
 
 	*xsk = (struct xsk){ .config = *config, .wake_fd = -1 };
-	xsk->memory = huge_memory_map(size);
+	xsk->memory = huge_memory_new(size);
 	if (!xsk->memory)
 		return fail(-ENOMEM, error, error_size,
 			    "no memory for %llu KiB of frames; lower the number of frames",
@@ -177,8 +178,7 @@ void xsk_close(struct xsk *xsk)
 	if (xsk->umem)
 		(void)xsk_umem__delete(xsk->umem);
 	if (xsk->memory) {
-		huge_memory_unmap(xsk->memory,
-				  (size_t)xsk->config.frame_count * xsk->config.frame_size);
+		free(xsk->memory);
 		if (xsk->wake_fd >= 0)
 			(void)close(xsk->wake_fd);
 	}
