@@ -125,10 +125,9 @@ line_case() {
 	local what=$1
 
 	through_line "${@:2}"
-	for key in received bad_hash new reordered duplicates highest lost; do
-		check "$what: $key" "$dir/sink.json" "$dir/line.json" \
-			"d[1]['$key'] == d[0].get('$key', d[0]['streams'][0].get('$key'))"
-	done
+	check "$what: counts" "$dir/sink.json" "$dir/line.json" \
+		'all(d[1][k] == d[0].get(k, d[0]["streams"][0].get(k)) for k in
+			("received", "bad_hash", "new", "reordered", "duplicates", "highest", "lost"))'
 	check "$what: nothing else" "$dir/sink.json" 'd[0]["bad_checksum"] == d[0]["bad_ip_checksum"] ==
 		d[0]["unstamped"] == d[0]["stamped_later"] == d[0]["untracked"] == d[0]["too_late"] == 0'
 	check "$what: expected" "$dir/sink.json" 'd[0]["expected"] == d[0]["streams"][0]["highest"] + 1
