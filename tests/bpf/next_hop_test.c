@@ -575,7 +575,7 @@ static void solicits_strangers_within_bounds(void **state)
 
 	assert_true(address_parse("10.0.0.2", addr));
 	assert_int_equal(next_hops_solicit(fixture->hops, ifindex, addr), 0);
-	assert_int_equal(netlink_open(&netlink), 0);
+	assert_int_equal(netlink_open(NETLINK_ROUTE, &netlink), 0);
 	for (int i = 0; i < 100 && err; i++) {
 		serve(fixture, 50);
 		err = netlink_neighbour(netlink, ifindex, addr, mac);

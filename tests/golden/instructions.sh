@@ -6,6 +6,8 @@
 #
 #   instructions.sh [--record]    write instructions.expected anew, after a look at the difference
 #
+# Two kinds at a time, which changes no count.
+#
 # Those of ringway's own code only: which code of libcrypto and libc runs depends on the
 # processor. And of one compiler, as another makes other ones: elsewhere it is skipped.
 set -euo pipefail
@@ -19,7 +21,7 @@ growth_max=1.03
 passes=2
 datagrams=$((passes * 4096))
 scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
+trap 'wait; rm -rf "$scratch"' EXIT
 
 # Options of tests/bench/forward, one line a kind of decision.
 kinds() {
@@ -66,26 +68,34 @@ own_instructions() {
 		END { print sum + 0 }' "$2"
 }
 
-# measure OPTION...: instructions a datagram.
-measure() {
+# profile NUMBER OPTION...
+profile() {
 	valgrind --tool=callgrind --toggle-collect=forward_burst \
-		--callgrind-out-file="$scratch/profile" "$program" --passes=$passes \
-		--connections=1000 "$@" >/dev/null 2>"$scratch/log" || {
-		cat "$scratch/log" >&2
+		--callgrind-out-file="$scratch/profile$1" "$program" --passes=$passes \
+		--connections=1000 "${@:2}" >/dev/null 2>"$scratch/log$1" || {
+		cat "$scratch/log$1" >&2
 		return 1
 	}
-	own_instructions "${program##*/}" "$scratch/profile" |
-		awk -v datagrams=$datagrams '{ printf "%.1f\n", $1 / datagrams }'
 }
 
+# Instructions a datagram, and the kind.
 measure_all() {
-	local kind count
+	local all other i
 
-	while read -r kind; do
+	mapfile -t all < <(kinds)
+	for ((i = 0; i < ${#all[@]}; i += 2)); do
 		# shellcheck disable=SC2086 # a kind is options
-		count=$(measure $kind) || return 1
-		printf '%s\t%s\n' "$count" "$kind"
-	done < <(kinds)
+		profile $i ${all[i]} &
+		other=$!
+		# shellcheck disable=SC2086
+		((i + 1 == ${#all[@]})) || profile $((i + 1)) ${all[i + 1]} || return 1
+		wait $other || return 1
+	done
+	for ((i = 0; i < ${#all[@]}; i++)); do
+		own_instructions "${program##*/}" "$scratch/profile$i" |
+			awk -v kind="${all[i]}" -v datagrams=$datagrams \
+				'{ printf "%.1f\t%s\n", $1 / datagrams, kind }'
+	done
 }
 
 command -v valgrind >/dev/null || skip 'valgrind is missing'

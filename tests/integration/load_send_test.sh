@@ -5,69 +5,23 @@
 # load_frames.py reads every byte of it. QUICK=1: one size of each.
 #
 #   source  a0 ---- b0  sink
-set -euo pipefail
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/integration/load.sh
+. "$(dirname "$0")/load.sh"
 
-cd "$(dirname "$0")/../.."
-load=$PWD/${BUILD:-build}/ringway-load
-frames=$PWD/tests/integration/load_frames.py
-name=loadsend$$
-dir=$(mktemp -d)
-failures=0
-running=
-
-cleanup() {
-	for process in $running; do
-		kill "$process" 2>/dev/null || true # most have ended
-	done
-	for host in source sink; do
-		ip netns delete "$name-$host" 2>/dev/null || true
-	done
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-fail() {
-	echo "FAIL: $*" >&2
-	failures=$((failures + 1))
-}
-
-# check_equal WHAT WANTED FOUND
-check_equal() {
-	[[ $2 == "$3" ]] || fail "$1: $3 instead of $2"
-}
-
-run_in() {
-	nsenter --net="/run/netns/$name-$1" "${@:2}"
-}
-
-# wait_for WHAT COMMAND...
-wait_for() {
-	for _ in {1..200}; do
-		! "${@:2}" >/dev/null 2>&1 || return 0
-		sleep 0.05
-	done
-	fail "waited 10 s for $1"
-	return 1
-}
-
-mac() {
-	ip -n "$name-$1" link show dev "$2" | awk '/link.ether/ { print $2 }'
-}
+frames=$tests_dir/load_frames.py
 
 # The value of a Python expression over the JSON of the last send, as d.
 sent() {
-	python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' \
-		"$dir/sent.json" "$1"
+	json "$dir/sent.json" "$1"
 }
 
 # reader_in HOST IF COMMAND JSON
 reader_in() {
-	rm -f "$dir/read.out"
-	nsenter --net="/run/netns/$name-$1" python3 "$frames" "$3" "$2" "$4" >"$dir/read.out" 2>"$dir/read.err" &
-	reader=$!
-	running+=" $reader"
-	wait_for "the reader" grep -q ready "$dir/read.out"
+	start_in "$1" "$dir/read.out" "$dir/read.err" python3 "$frames" "$3" "$2" "$4"
+	reader=$started_pid
+	wait_for 10 "the reader" grep -q ready "$dir/read.out"
 }
 
 # reader_start COMMAND JSON: of what arrives; JSON besides the addresses, $from and $to.
@@ -81,7 +35,7 @@ reader_start() {
 
 # reader_end WHAT: what it has seen is right.
 reader_end() {
-	wait "$reader" || fail "$1: $(cat "$dir/read.err")"
+	await "$reader" || fail "$1: $(cat "$dir/read.err")"
 }
 
 send() {
@@ -193,21 +147,19 @@ replay_rate_case() {
 answer_case() {
 	local what="Handshakes of $1 bytes from $to" sink pass
 
-	nsenter --net="/run/netns/$name-sink" "$load" sink --interface=b0 --handshake >"$dir/sink.out" 2>"$dir/sink.err" &
-	sink=$!
+	start_in sink "$dir/sink.out" "$dir/sink.err" "$load" sink --interface=b0 --handshake
+	sink=$started_pid
 	# Answers get to an interface that has a program; this one lets them pass.
-	nsenter --net="/run/netns/$name-source" "$load" sink --interface=a0 --port=1 >"$dir/pass.out" 2>"$dir/pass.err" &
-	pass=$!
-	running+=" $sink $pass"
-	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
-	wait_for "the other program" grep -q '^counting on' "$dir/pass.err"
+	start_in source "$dir/pass.out" "$dir/pass.err" "$load" sink --interface=a0 --port=1
+	pass=$started_pid
+	wait_for 10 "the sink" grep -q '^counting on' "$dir/sink.err"
+	wait_for 10 "the other program" grep -q '^counting on' "$dir/pass.err"
 	reader_in source a0 read "$(printf '{"from": "%s", "to": "%s", "port": 4096, "macs": "%s%s", "count": 300,
 		"kind": "quic-handshake", "size": %s, "cid_len": 8, "flows": 1, "cids": 300, "first_port": 443,
 		"stream": 82, "answered": true}' "${to//[\[\]]/}" "${from//[\[\]]/}" "$(mac source a0)" "$(mac sink b0)" "$1")"
 	send --by=af_xdp --kind=quic-initial --size="$1" --cids=300 --count=300 --stream=82
 	reader_end "$what"
-	kill -TERM "$sink" "$pass"
-	wait "$sink" "$pass" || fail "$what: $(cat "$dir/sink.err" "$dir/pass.err")"
+	{ stop "$sink" && stop "$pass"; } || fail "$what: $(cat "$dir/sink.err" "$dir/pass.err")"
 	echo "$what: 300 as they should be"
 }
 
@@ -266,43 +218,29 @@ unprivileged_case() {
 
 # signal_case BY: a signal ends a run that waits for its next datagram, with a result.
 signal_case() {
-	local source
-
-	rm -f "$dir/send.err"
-	nsenter --net="/run/netns/$name-source" "$load" send --interface=a0 --json --by="$1" \
-		--to=10.9.0.2:443 --rate=1 --count=1000 --seconds=60 >"$dir/sent.json" 2>"$dir/send.err" &
-	source=$!
-	running+=" $source"
-	wait_for "the source" grep -q '^sending' "$dir/send.err"
-	kill -INT "$source"
-	wait_for "the source's end" bash -c "! kill -0 $source"
-	wait "$source" || fail "interrupted source: $(cat "$dir/send.err")"
+	start_in source "$dir/sent.json" "$dir/send.err" "$load" send --interface=a0 --json --by="$1" \
+		--to=10.9.0.2:443 --rate=1 --count=1000 --seconds=60
+	wait_for 10 "the source" grep -q '^sending' "$dir/send.err"
+	stop "$started_pid" INT || fail "interrupted source: $(cat "$dir/send.err")"
 	(($(sent 'd["sent"]') <= 10)) || fail "one a second: $(cat "$dir/sent.json")"
 	echo "an interrupted source by $1: ends with a result"
 }
 
 for host in source sink; do
-	ip netns add "$name-$host"
-	ip -n "$name-$host" link set lo up
+	topology_namespace $host
 done
-ip -n "$name-source" link add a0 type veth peer name b0 netns "$name-sink"
-ip -n "$name-source" link add c0 type veth peer name d0
-for number in 1 4 7; do
-	ip -n "$name-source" address add "10.9.0.$number/24" dev a0
-	ip -n "$name-source" address add "fd09::$number/64" dev a0 nodad
-done
-ip -n "$name-source" address add 10.8.0.1/24 dev c0
-ip -n "$name-sink" address add 10.9.0.2/24 dev b0
-ip -n "$name-sink" address add fd09::2/64 dev b0 nodad
-ip -n "$name-source" link set a0 up
-ip -n "$name-source" link set c0 up
-ip -n "$name-source" link set d0 up
-ip -n "$name-sink" link set b0 up
+connect source a0 0.1 sink b0 0.2
+address source a0 0.4
+address source a0 0.7
+run_in source ip link add c0 type veth peer name d0
+run_in source ip address add 10.8.0.1/24 dev c0
+run_in source ip link set c0 up
+run_in source ip link set d0 up
 # Both ends do GRO, lest redirected frames are dropped; and sockets finish segments and checksums.
 run_in sink ethtool -K b0 gro on
 run_in source ethtool -K a0 gro on tx off >/dev/null
 for to in 10.9.0.2 fd09::2; do
-	ip -n "$name-source" neighbour add $to lladdr "$(mac sink b0)" dev a0
+	run_in source ip neighbour add $to lladdr "$(mac sink b0)" dev a0
 done
 
 python3 "$frames" pcap "$dir/a.pcap" '{"link": 1}'
@@ -330,4 +268,3 @@ done
 replay_rate_case af_xdp
 replay_rate_case sendmmsg
 unprivileged_case
-((failures == 0))

@@ -5,63 +5,18 @@
 # policer lets through. QUICK=1: all kinds of damage at once only.
 #
 #   source  a0 ---- m0  line, or router  m1 ---- c0  far
-set -euo pipefail
+# shellcheck source=tests/integration/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/integration/load.sh
+. "$(dirname "$0")/load.sh"
 
-cd "$(dirname "$0")/../.."
-load=$PWD/${BUILD:-build}/ringway-load
-line=$PWD/tests/integration/load_line.py
-name=loadsink$$
-dir=$(mktemp -d)
-chmod 711 "$dir"
-failures=0
-running=
+line=$tests_dir/load_line.py
 by=xdp
-
-cleanup() {
-	for process in $running; do
-		kill "$process" 2>/dev/null || true # most have ended
-	done
-	for host in source middle far; do
-		ip netns delete "$name-$host" 2>/dev/null || true
-	done
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 1' INT TERM HUP
-
-fail() {
-	echo "FAIL: $*" >&2
-	failures=$((failures + 1))
-}
-
-run_in() {
-	nsenter --net="/run/netns/$name-$1" "${@:2}"
-}
-
-# start_in HOST OUT ERR COMMAND...: in the background, as $started; not a shell's child,
-# so that a signal reaches it.
-start_in() {
-	rm -f "$2" "$3"
-	nsenter --net="/run/netns/$name-$1" "${@:4}" >"$2" 2>"$3" &
-	started=$!
-	running+=" $started"
-}
-
-wait_for() {
-	local what=$1
-
-	for _ in {1..400}; do
-		! "${@:2}" >/dev/null 2>&1 || return 0
-		sleep 0.05
-	done
-	fail "waited 20 s for $what"
-	return 1
-}
 
 # check WHAT FILE... EXPRESSION: Python over the JSON documents d[0], d[1], ..., where
 # near(a, b) is "equal, but for the histogram's error upwards".
 check() {
-	python3 - "$@" <<-'PYTHON' || failures=$((failures + 1))
+	python3 - "$@" <<-'PYTHON' || fail "$1"
 		import json, sys
 		what, *files, expression = sys.argv[1:]
 		d = [json.load(open(name)) for name in files]
@@ -71,11 +26,6 @@ check() {
 		    shown = {k: v for e in d for k, v in e.items() if not isinstance(v, list)}
 		    sys.exit(f"FAIL: {what}: not {expression}\n{shown}")
 	PYTHON
-}
-
-# counter HOST IF NAME: over all queues.
-counter() {
-	run_in "$1" ethtool -S "$2" | awk -v name="_$3:\$" '$1 ~ name { sum += $2 } END { print sum + 0 }'
 }
 
 # What the sink has taken from the interface, since that is there: by a program, or by
@@ -100,23 +50,19 @@ through_line() {
 	arrived=$(taken)
 	start_in far "$dir/sink.json" "$dir/sink.err" "${who[@]}" \
 		"$load" sink --interface=c0 --by=$by --port=4433 --json "${@:4}"
-	sink=$started
-	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
+	sink=$started_pid
+	wait_for 20 "the sink" grep -q '^counting on' "$dir/sink.err"
 	start_in middle "$dir/line.json" "$dir/line.err" python3 "$line" m0 m1 "{\"count\": $2, $1}"
-	passer=$started
-	wait_for "the line" grep -q ready "$dir/line.err"
+	passer=$started_pid
+	wait_for 20 "the line" grep -q ready "$dir/line.err"
 	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:4433 --from=10.9.1.1 \
 		--mac="$far_mac" --kind=quic-short --size=200 --flows=10 --count="$2" --rate="$3" \
 		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
 		fail "send: $(cat "$dir/send.err")"
-	wait "$passer" || fail "the line: $(cat "$dir/line.err")"
-	wait_for "what the line passed on" taken_is \
+	await "$passer" || fail "the line: $(cat "$dir/line.err")"
+	wait_for 20 "what the line passed on" taken_is \
 		$((arrived + $(python3 -c 'import json, sys; print(json.load(sys.stdin)["received"])' <"$dir/line.json")))
-	kill -TERM "$sink"
-	if ! wait "$sink"; then
-		fail "the sink: $(cat "$dir/sink.err")"
-		exit 1
-	fi
+	stop "$sink" || fail "the sink: $(cat "$dir/sink.err")"
 	check "the line had them all" "$dir/sent.json" "$dir/line.json" 'd[0]["sent"] == d[1]["taken"]'
 }
 
@@ -125,10 +71,9 @@ line_case() {
 	local what=$1
 
 	through_line "${@:2}"
-	for key in received bad_hash new reordered duplicates highest lost; do
-		check "$what: $key" "$dir/sink.json" "$dir/line.json" \
-			"d[1]['$key'] == d[0].get('$key', d[0]['streams'][0].get('$key'))"
-	done
+	check "$what: counts" "$dir/sink.json" "$dir/line.json" \
+		'all(d[1][k] == d[0].get(k, d[0]["streams"][0].get(k)) for k in
+			("received", "bad_hash", "new", "reordered", "duplicates", "highest", "lost"))'
 	check "$what: nothing else" "$dir/sink.json" 'd[0]["bad_checksum"] == d[0]["bad_ip_checksum"] ==
 		d[0]["unstamped"] == d[0]["stamped_later"] == d[0]["untracked"] == d[0]["too_late"] == 0'
 	check "$what: expected" "$dir/sink.json" 'd[0]["expected"] == d[0]["streams"][0]["highest"] + 1
@@ -285,7 +230,7 @@ search_case() {
 	NFT
 	refused=$(counter source a0 xmit_errors)
 	run_in source "$load" search --json --progress --interface=a0 --to=10.9.2.2:443 --seconds=1 \
-		--sink-interface=c0 --sink-netns="$name-far" --minimum=500 --maximum=40000 \
+		--sink-interface=c0 --sink-netns="$topology_prefix-far" --minimum=500 --maximum=40000 \
 		--resolution=500 --confirm=2 "$@" >"$dir/search.json" 2>"$dir/search.err" ||
 		fail "search: $(cat "$dir/search.err")"
 	refused=$(($(counter source a0 xmit_errors) - refused))
@@ -350,12 +295,12 @@ refusal_cases() {
 			refused 2 "bad value of --loss: '$percent'" $search --sink-interface=c0 --loss="$percent"
 		done
 		refused 2 "unrecognized option '--rate=5'" $search --sink-interface=c0 --rate=5
-		refused 1 "no network namespace $name-nowhere" $search --sink-interface=c0 \
-			--sink-netns="$name-nowhere"
+		refused 1 "no network namespace $topology_prefix-nowhere" $search --sink-interface=c0 \
+			--sink-netns="$topology_prefix-nowhere"
 		refused 1 "no interface c0" $search --sink-interface=c0
-		refused 1 "no interface c9" $search --sink-interface=c9 --sink-netns="/run/netns/$name-far"
+		refused 1 "no interface c9" $search --sink-interface=c9 --sink-netns="/run/netns/$topology_prefix-far"
 		refused 1 "no interface a9" search --interface=a9 --to=10.9.2.2:443 --sink-interface=c0 \
-			--sink-netns="$name-far"
+			--sink-netns="$topology_prefix-far"
 	}
 	echo "refusals: as they should be"
 }
@@ -363,34 +308,25 @@ refusal_cases() {
 # An interrupted search ends at once, and its source with it.
 signal_case() {
 	start_in source "$dir/out" "$dir/err" "$load" search --interface=a0 --to=10.9.2.2:443 \
-		--sink-interface=c0 --sink-netns="$name-far" --seconds=60 --maximum=1000 --progress
-	wait_for "the search" grep -q '^counting on' "$dir/err"
-	wait_for "its source" pgrep -P "$started"
-	kill -INT "$started"
-	wait_for "the search's end" bash -c "! kill -0 $started"
-	if wait "$started"; then
-		fail "an interrupted search: status 0"
-	fi
+		--sink-interface=c0 --sink-netns="$topology_prefix-far" --seconds=60 --maximum=1000 --progress
+	wait_for 20 "the search" grep -q '^counting on' "$dir/err"
+	wait_for 20 "its source" pgrep -P "$started_pid"
+	! stop "$started_pid" INT || fail "an interrupted search: status 0"
 	grep -q interrupted "$dir/err" || fail "an interrupted search: $(cat "$dir/err")"
 	echo "an interrupted search: ends at once"
 }
 
+chmod 711 "$dir" # the sink by a socket is nobody's
 for host in source middle far; do
-	ip netns add "$name-$host"
-	ip -n "$name-$host" link set lo up
+	topology_namespace $host
 done
-ip -n "$name-source" link add a0 type veth peer name m0 netns "$name-middle"
-ip -n "$name-middle" link add m1 type veth peer name c0 netns "$name-far"
-for place in source/a0/10.9.1.1 middle/m0/10.9.1.2 middle/m1/10.9.2.1 far/c0/10.9.2.2; do
-	IFS=/ read -r host interface address <<<"$place"
-	ip -n "$name-$host" address add "$address/24" dev "$interface"
-	ip -n "$name-$host" link set "$interface" up
-done
-far_mac=$(ip -n "$name-far" link show dev c0 | awk '/link.ether/ { print $2 }')
+connect source a0 1.1 middle m0 1.2
+connect middle m1 2.1 far c0 2.2
+far_mac=$(mac far c0)
 run_in source ip route add 10.9.2.0/24 via 10.9.1.2
 run_in middle sysctl -qw net.ipv4.ip_forward=1
 # Waiting for a neighbour, the router would drop some of a burst.
-ip -n "$name-middle" neighbour add 10.9.2.2 lladdr "$far_mac" dev m1
+run_in middle ip neighbour add 10.9.2.2 lladdr "$far_mac" dev m1
 # What has no XDP program takes redirected frames only while it does GRO.
 run_in middle ethtool -K m0 gro on
 
@@ -412,4 +348,3 @@ count_only_filter_case
 socket_cases
 search_cases
 signal_case
-((failures == 0))

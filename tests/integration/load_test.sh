@@ -7,40 +7,10 @@
 #   source  a0 ---- b0  sink             source  a1 -- r1  router  r2 -- c0  far
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/integration/load.sh
+. "$(dirname "$0")/load.sh"
 
 frames=$tests_dir/load_frames.py
-topology_begin
-dir=$topology_dir
-
-# start_in HOST OUT ERR COMMAND...: like start, with stdout in a file of its own.
-start_in() {
-	rm -f "$2"
-	# shellcheck disable=SC2016 # for the inner shell
-	start "$1" "$3" bash -c 'exec "${@:2}" >"$1"' start_in "$2" "${@:4}"
-}
-
-# connect HOST IF ADDRESS HOST IF ADDRESS: addresses are 10.9.ADDRESS and fd09:ADDRESS.
-connect() {
-	run_in "$1" ip link add "$2" type veth peer name "$5" netns "$topology_prefix-$4"
-	address "$1" "$2" "$3"
-	address "$4" "$5" "$6"
-}
-
-address() {
-	run_in "$1" ip address add "10.9.$3/24" dev "$2"
-	run_in "$1" ip address add "fd09:${3%.*}::${3#*.}/64" dev "$2" nodad
-	run_in "$1" ip link set "$2" up
-}
-
-mac() {
-	run_in "$1" ip link show dev "$2" | awk '/link.ether/ { print $2 }'
-}
-
-# counter HOST IF NAME: over all queues.
-counter() {
-	run_in "$1" ethtool -S "$2" | awk -v name="_$3:\$" '$1 ~ name { sum += $2 } END { print sum + 0 }'
-}
-
 counter_is() {
 	[[ $(counter "$1" "$2" "$3") == "$4" ]]
 }

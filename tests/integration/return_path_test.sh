@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # return_path_test.sh - with `return_path: xdp` answers leave from the XDP program: the
 # same bytes by HTTP/3 in both families, and a client keeps its backend over NAT
-# rebinding, as Connection IDs are still learned.
+# rebinding, as Connection IDs are still learned. An interface that would not take them is
+# refused, at start and in a reload.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -12,10 +13,29 @@ head -c 10M /dev/urandom >"$topology_dir/www/file"
 for backend in backend1 backend2; do
 	start_server "$backend" "$backend_port" "$topology_dir/www"
 done
-topology_config "$topology_dir/ringway.yaml"
-sed -i 's/^    mode: nat$/&\n    return_path: xdp/' "$topology_dir/ringway.yaml"
-start_ringwayd "$topology_dir/ringway.yaml"
+config=$topology_dir/ringway.yaml
+topology_config "$config"
 stats=$topology_dir/stats.json
+
+# refused COMMAND...: ends with a sentence about the clients' interface.
+refused() {
+	! "$@" >"$topology_dir/refused" 2>&1 || fail "not refused: $*"
+	grep 'wan does not take frames that XDP redirects' "$topology_dir/refused" ||
+		fail "$* says $(cat "$topology_dir/refused")"
+}
+
+start_ringwayd "$config"
+sed -i 's/^    mode: nat$/&\n    return_path: xdp/' "$config"
+if (($(uname -r | awk -F. '{ print $1 * 100 + $2 }') >= 603)); then # the kernel tells
+	run_in client ethtool -K wan gro off
+	refused ringwayctl reload
+	stop_ringwayd || fail "exit status $? after SIGTERM"
+	refused run_in forwarder timeout 20 "$BUILD/ringwayd" -c "$config"
+	run_in client ethtool -K wan gro on
+	start_ringwayd "$config"
+else
+	ringwayctl reload
+fi
 
 # download_case ADDRESS on|off: most answers have their whole checksum only when end
 # points do not leave it to their card; the others go by a worker, which completes it.

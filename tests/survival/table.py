@@ -114,7 +114,7 @@ def main():
     parser.add_argument("directory")
     parser.add_argument("columns", nargs="*", default=list(COLUMNS))
     parser.add_argument("--into")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     found = cells(options.directory, options.columns)
     if not found:
         sys.exit(f"{options.directory}: no results; `make survival` makes them")

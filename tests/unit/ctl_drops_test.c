@@ -8,24 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "test.h"
-
-/* JSON with ' for ". */
-static json_t *json_of(const char *quoted)
-{
-	char *text = strdup(quoted);
-	json_error_t error;
-	json_t *json;
-
-	for (char *c = text; (c = strchr(c, '\'')); c++)
-		*c = '"';
-	json = json_loads(text, 0, &error);
-	if (!json)
-		print_message("%s at %d: %s\n", error.text, error.position, text);
-	assert_non_null(json);
-	free(text);
-	return json;
-}
+#include "json.h"
 
 #define PLACE(name, stage, kind, count, sources)                                          \
 	"{'place':'" name "','stage':'" stage "','kind':'" kind "','count':" #count       \

@@ -3,30 +3,10 @@
 #include "ctl/ctl_table.h"
 
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-/* JSON with ' for ". */
-static json_t *json_of(const char *quoted)
-{
-	char *text = strdup(quoted);
-	json_error_t error;
-	json_t *json;
-
-	for (char *c = text; (c = strchr(c, '\'')); c++)
-		*c = '"';
-	json = json_loads(text, 0, &error);
-	if (!json)
-		print_message("%s at %d: %s\n", error.text, error.position, text);
-	assert_non_null(json);
-	free(text);
-	return json;
-}
+#include "json.h"
 
 /* before NULL: no rates. */
 static void assert_printed(const char *command, const char *now, const char *before, double seconds,
@@ -364,7 +344,7 @@ static void bits_get_a_prefix(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		char now[128], want[512], *line;
 		json_t *before_json, *now_json;
 		size_t size;
@@ -406,7 +386,7 @@ static void what_is_missing_is_blank_or_refused(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		json_t *answer = json_of(cases[i].answer);
 		char *text;
 		size_t size;

@@ -629,18 +629,24 @@ static void without_metadata_and_not_ours(void **state)
 	assert_int_equal(stats.dropped[DROP_NOT_OURS], 1);
 }
 
-/* A reload has given the backend, or the service, another slot since XDP saw the frame:
- * the addresses say whose it is. What XDP wrote for the way out stays as it is, though
- * no port has that MAC address and userspace could not tell the client's. */
+/* A reload has given the backend, or the service, another slot since XDP saw the frame,
+ * or the slot another address: the addresses say whose it is. What XDP wrote for the way
+ * out stays as it is, though no port has that MAC address and userspace could not tell
+ * the client's. */
 static void old_metadata_is_made_anew(void **state)
 {
 	static const struct {
 		const char *name;
-		uint16_t slot;
+		uint16_t service, backend;
 		bool is_ipv6;
-	} cases[] = { { "a slot beyond all", BACKEND_COUNT, false },
-		      { "the same, IPv6", BACKEND_COUNT, true },
-		      { "the largest of all", UINT16_MAX, false } };
+	} cases[] = { { "a slot beyond all", SERVICE_COUNT, BACKEND_COUNT, false },
+		      { "the same, IPv6", SERVICE_COUNT, BACKEND_COUNT, true },
+		      { "the largest of all", UINT16_MAX, UINT16_MAX, false },
+		      { "a backend beside it", SERVICE_WEB, BACKEND_WEB_1, false },
+		      { "the same, IPv6", SERVICE_WEB, BACKEND_WEB_1, true },
+		      { "one of another service", SERVICE_WEB, BACKEND_DNS, false },
+		      { "one without IPv6", SERVICE_WEB, BACKEND_DNS, true },
+		      { "one that answers clients itself", SERVICE_WEB, BACKEND_L2, false } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -652,7 +658,7 @@ static void old_metadata_is_made_anew(void **state)
 
 		print_message("case: %s\n", cases[i].name);
 		len = datagram_build(&out, frame);
-		packet = packet_of(frame, len, FRAME_SERVICE, cases[i].slot);
+		packet = packet_of(frame, len, FRAME_SERVICE, cases[i].service);
 		assert_int_equal(forward(&packet, 1), 1);
 		out = forwarded_out(out, packet.slot);
 		datagram_build(&out, wanted);
@@ -660,7 +666,7 @@ static void old_metadata_is_made_anew(void **state)
 
 		memcpy(back.eth_src, "\x02\x00\x00\x00\x0a\x11", 6);
 		len = datagram_build(&back, frame);
-		packet = packet_of(frame, len, FRAME_RETURN, cases[i].slot);
+		packet = packet_of(frame, len, FRAME_RETURN, cases[i].backend);
 		assert_int_equal(forward(&packet, 1), 1);
 		assert_int_equal(packet.slot, BACKEND_WEB_2);
 		assert_int_equal(packet.tx_port, PORT_CLIENTS);
@@ -669,6 +675,35 @@ static void old_metadata_is_made_anew(void **state)
 		assert_memory_equal(frame, wanted, len);
 	}
 	assert_int_equal(stats.backends[BACKEND_WEB_2].back.datagrams, ARRAY_LEN(cases));
+}
+
+/* A reload has taken its sender out, or has it answer clients itself: under the backend's
+ * own address it must not reach the client from here. */
+static void old_metadata_of_nobody_is_dropped(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t slot, sender, port_more;
+		bool is_ipv6;
+	} cases[] = { { "another port", BACKEND_WEB_1, BACKEND_WEB_1, 1, false },
+		      { "the same, IPv6", BACKEND_WEB_1, BACKEND_WEB_1, 1, true },
+		      { "another address", BACKEND_WEB_1, BACKEND_COUNT, 0, false },
+		      { "the same, IPv6", BACKEND_WEB_1, BACKEND_COUNT, 0, true },
+		      { "answers itself", BACKEND_L2, BACKEND_L2, 0, false },
+		      { "the same, IPv6", BACKEND_L2, BACKEND_L2, 0, true } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct datagram d = to_client(cases[i].is_ipv6, cases[i].sender);
+		uint8_t frame[DATAGRAM_SIZE_MAX];
+		struct packet packet;
+
+		print_message("case: %s\n", cases[i].name);
+		d.src_port += cases[i].port_more;
+		packet = packet_of(frame, datagram_build(&d, frame), FRAME_RETURN, cases[i].slot);
+		assert_int_equal(forward(&packet, 1), 0);
+		assert_int_equal(stats.dropped[DROP_NOT_OURS], i + 1);
+	}
 }
 
 /* It wrote none: whoever sent the frame did. */
@@ -915,6 +950,7 @@ int main(void)
 		TEST(l2_changes_mac_addresses_only),
 		TEST(without_metadata_and_a_source_of_ours),
 		TEST(old_metadata_is_made_anew),
+		TEST(old_metadata_of_nobody_is_dropped),
 		TEST(old_metadata_of_a_service_says_nothing_of_the_way_back),
 		TEST(without_metadata_and_unresolved),
 		TEST(without_metadata_and_two_ports_with_one_address),

@@ -65,6 +65,14 @@ static void fixture_open(struct fixture *fixture)
 	assert_int_equal(health_open(changed, fixture, &fixture->health, error, sizeof(error)), 0);
 }
 
+static struct health_status status_of(const struct fixture *fixture)
+{
+	struct health_status status;
+
+	assert_int_equal(health_status(fixture->health, ID, &status), 0);
+	return status;
+}
+
 /* --- peers ------------------------------------------------------------------ */
 
 struct peer {
@@ -97,6 +105,12 @@ static bool peer_try(struct peer *peer, const char *text, int type)
 static void peer_open(struct peer *peer, const char *text, int type)
 {
 	assert_true(peer_try(peer, text, type));
+}
+
+static void fixture_close(struct fixture *fixture, const struct peer *peer)
+{
+	health_close(fixture->health);
+	(void)close(peer->fd);
 }
 
 /* To itself only: the kernel answers others as if nobody had the port, and yet nobody
@@ -363,12 +377,11 @@ static void run_case(size_t i, const char *address)
 	assert_int_equal(fixture.changes, 1);
 	assert_int_equal(fixture.changed_id, ID);
 	assert_int_equal(fixture.is_up, is_healthy);
-	assert_int_equal(health_status(fixture.health, ID, &status), 0);
+	status = status_of(&fixture);
 	assert_string_equal(status.reason, cases[i].reason);
 	if (cases[i].behaviour == CONNECTS)
 		check_reset(&peer);
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 	(void)close(crowd);
 }
 
@@ -437,13 +450,12 @@ static void reports_changes_only(void **state)
 		   ".......D.."
 		   ".U..."
 		   "D");
-	assert_int_equal(health_status(fixture.health, ID, &status), 0);
+	status = status_of(&fixture);
 	assert_false(status.is_up);
 	assert_int_equal(status.since_ns, fixture.now_ns - (INTERVAL_MS - TIMEOUT_MS) * MS_NS);
 	assert_int_equal(status.held_until_ns, 0);
 	assert_string_equal(status.reason, "no answer in 500 ms");
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 static void holds_who_flaps(void **state)
@@ -458,14 +470,13 @@ static void holds_who_flaps(void **state)
 	settings.flap_intervals = 5;
 	watch_ping(&fixture, &peer, &settings);
 	run_cycles(&fixture, &peer, "-+-", "DUD");
-	assert_int_equal(health_status(fixture.health, ID, &status), 0);
+	status = status_of(&fixture);
 	assert_int_equal(status.held_until_ns, status.since_ns + 5 * INTERVAL_MS * MS_NS);
 	/* Silence is noticed 500 ms after an interval's begin, an answer 1 ms after. */
 	run_cycles(&fixture, &peer, "++++++", ".....U");
-	assert_int_equal(health_status(fixture.health, ID, &status), 0);
+	status = status_of(&fixture);
 	assert_int_equal(status.held_until_ns, 0);
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 /* --- watching ---------------------------------------------------------------------- */
@@ -496,8 +507,7 @@ static void same_settings_change_nothing(void **state)
 	assert_false(fixture.is_up);
 	wait_readable(peer.fd);
 	assert_int_equal(recv(peer.fd, datagram, sizeof(datagram), 0), 4);
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 static void new_settings_keep_the_state(void **state)
@@ -510,10 +520,10 @@ static void new_settings_keep_the_state(void **state)
 	(void)state;
 	watch_ping(&fixture, &peer, &settings);
 	run_cycles(&fixture, &peer, "-", "D");
-	assert_int_equal(health_status(fixture.health, ID, &before), 0);
+	before = status_of(&fixture);
 	settings.rise = 3;
 	watch(&fixture, &peer, &settings, true);
-	assert_int_equal(health_status(fixture.health, ID, &after), 0);
+	after = status_of(&fixture);
 	assert_false(after.is_up);
 	assert_int_equal(after.since_ns, before.since_ns);
 	run_cycles(&fixture, &peer, "+++", "..U");
@@ -523,11 +533,10 @@ static void new_settings_keep_the_state(void **state)
 	peer_open(&peer, "127.0.0.2", SOCK_DGRAM);
 	watch(&fixture, &peer, &settings, false);
 	assert_int_equal(fixture.changes, 2);
-	assert_int_equal(health_status(fixture.health, ID, &after), 0);
+	after = status_of(&fixture);
 	assert_false(after.is_up);
 	run_cycles(&fixture, &peer, "+++", "..U");
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 static void none_is_up(void **state)
@@ -548,11 +557,10 @@ static void none_is_up(void **state)
 	fixture.now_ns += 10 * INTERVAL_MS * MS_NS;
 	health_serve(fixture.health, fixture.now_ns);
 	assert_int_equal(fixture.changes, 2);
-	assert_int_equal(health_status(fixture.health, ID, &status), 0);
+	status = status_of(&fixture);
 	assert_true(status.is_up);
 	assert_string_equal(status.reason, "");
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 static void unwatched_is_forgotten(void **state)
@@ -574,9 +582,8 @@ static void unwatched_is_forgotten(void **state)
 	assert_int_equal(fd_count(), fixture.fds_idle);
 	assert_int_equal(fixture.changes, 0);
 	assert_int_equal(health_status(fixture.health, ID, &status), -ENOENT);
-	health_close(fixture.health);
+	fixture_close(&fixture, &peer);
 	health_close(NULL);
-	(void)close(peer.fd);
 }
 
 static void refuses_what_is_out_of_bounds(void **state)
@@ -639,8 +646,7 @@ static void refuses_what_is_out_of_bounds(void **state)
 				 -EINVAL);
 		assert_int_equal(health_status(fixture.health, invalid[i].id, &status), -ENOENT);
 	}
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 /* --- many ----------------------------------------------------------------------------- */
@@ -719,8 +725,7 @@ static void probes_are_spread(void **state)
 	assert_in_range(fewest, 7, 10);
 	assert_in_range(most, 10, 13);
 	assert_int_equal(fixture.changes, MANY);
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 /* --- the rest of the world --------------------------------------------------------------- */
@@ -751,12 +756,11 @@ static void own_trouble_counts_for_nothing(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 
 	assert_int_equal(fixture.changes, 0);
-	assert_int_equal(health_status(fixture.health, ID, &status), 0);
+	status = status_of(&fixture);
 	assert_true(status.is_up);
 	assert_string_equal(status.reason, "not probed: Too many open files");
 	run_cycles(&fixture, &peer, "+-", ".D");
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 /* The only test with the real time: the module wakes its owner by itself. */
@@ -782,8 +786,7 @@ static void timer_rings(void **state)
 		health_serve(fixture.health, fixture.now_ns);
 	}
 	assert_false(fixture.is_up);
-	health_close(fixture.health);
-	(void)close(peer.fd);
+	fixture_close(&fixture, &peer);
 }
 
 int main(void)

@@ -571,9 +571,10 @@ static const struct schema_field service_fields[] = {
 			   "worker; only those that Connection IDs are learned from pass "
 			   "through one, and are counted by backend and by service. Nobody can be "
 			   "asked then who owns a connection. The "
-			   "drivers of clients' interfaces must take frames that XDP redirects, "
-			   "and alone count what they fail to send; a veth takes them while its "
-			   "peer receives by NAPI (`ethtool -K PEER gro on`).",
+			   "drivers of clients' interfaces must take frames that XDP redirects "
+			   "(checked where the kernel tells: Linux 6.3), and alone count what "
+			   "they fail to send; a veth takes them while its peer receives by NAPI "
+			   "(`ethtool -K PEER gro on`).",
 	},
 	{
 		.key = "on_remove",

@@ -9,6 +9,7 @@
 #include "control/engine.h"
 #include "control/rules.h"
 #include "control/start.h"
+#include "host/xdp_features.h"
 #include "util/log.h"
 #include "util/number.h"
 
@@ -57,6 +58,38 @@ static int ports_attach(struct daemon *daemon, char *error)
 	return 0;
 }
 
+static bool returns_in_xdp(const struct config *config)
+{
+	for (size_t i = 0; i < config->service_count; i++)
+		if (config->services[i].return_path == CONFIG_RETURN_XDP)
+			return true;
+	return false;
+}
+
+/* Without native XDP nothing is redirected past the stack, which sends to any interface. */
+static bool is_native_anywhere(const struct daemon *daemon)
+{
+	for (uint32_t port = 0; port < daemon->port_count; port++)
+		if (!daemon->generic[port])
+			return true;
+	return false;
+}
+
+/* Can answers leave from XDP? What an interface does not take nobody counts. */
+static int redirect_check(const struct daemon *daemon, const struct config *config, char *error)
+{
+	int err = 0;
+
+	if (!returns_in_xdp(config) || !is_native_anywhere(daemon))
+		return 0;
+	for (uint32_t port = 0; !err && port < daemon->port_count; port++)
+		if (config->interfaces[port].clients)
+			err = xdp_features_check_redirect(config->interfaces[port].name,
+							  &daemon->links[port], error,
+							  DAEMON_ERROR_SIZE);
+	return err;
+}
+
 static int sockets_set(struct daemon *daemon, char *error)
 {
 	for (uint32_t queue = 0; queue < daemon->worker_count; queue++) {
@@ -98,6 +131,8 @@ static int af_xdp_start(struct daemon *daemon, const struct daemon_options *unus
 		err = start_ios(daemon, &config, error);
 	if (!err)
 		err = ports_attach(daemon, error);
+	if (!err)
+		err = redirect_check(daemon, daemon->lineup->config, error);
 	if (!err)
 		err = sockets_set(daemon, error);
 	if (!err)
@@ -148,8 +183,13 @@ static int af_xdp_serve(struct daemon *daemon, enum event event, char *error)
 
 static int af_xdp_reload_begin(struct daemon *daemon, char *error)
 {
-	int err = backends_watch(daemon, daemon->next_lineup, error);
+	int err = 0;
 
+	if (!returns_in_xdp(daemon->lineup->config))
+		err = redirect_check(daemon, daemon->next_lineup->config, error);
+	if (err)
+		return err;
+	err = backends_watch(daemon, daemon->next_lineup, error);
 	if (err)
 		backends_unwatch(daemon, daemon->next_lineup, daemon->lineup);
 	else

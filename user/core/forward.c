@@ -16,14 +16,15 @@ static void headers_prefetch(const struct packet *packets, size_t count)
 }
 
 /* Metadata is XDP's word, but it came through memory that frames lie in, and it is
- * as old as the frame: the backend may be gone, or be another slot's by now. */
+ * as old as the frame: the backend may be gone, or be another slot's by now, and the
+ * slot another address's. */
 static bool metadata_holds(const struct table *table, const struct packet *packet,
 			   const struct udp_view *view)
 {
 	if (packet->kind == FRAME_SERVICE)
 		return table_has_service(table, packet->slot);
 	return packet->slot < table->slot_limit && packet->tx_port < table->port_count &&
-	       table_owner(table, packet->slot, udp_view_family(view)) != TABLE_NOBODY;
+	       table_has_sender(table, packet->slot, view);
 }
 
 HOT_INLINE int packet_parse(const struct forward_ctx *ctx, struct packet *packet,

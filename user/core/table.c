@@ -103,7 +103,8 @@ static void target_init(struct target *target, const struct table_service *servi
 	memcpy(target->service_addr, service->endpoint.addr[family], 16);
 	memcpy(target->backend_addr, backend->endpoint.addr[family], 16);
 	target->service_port_be = service->endpoint.port_be;
-	target->backend_port_be = backend->endpoint.port_be;
+	if (service->mode == TABLE_NAT)
+		target->backend_port_be = backend->endpoint.port_be;
 	target->delta_ipv4_out =
 		checksum_add(checksum_delta(service_sum, backend_sum), CHECKSUM_TTL_DELTA);
 	target->delta_ipv4_back =

@@ -89,7 +89,8 @@ struct target {
 	uint64_t next_hop; /* atomic, relaxed */
 	uint8_t backend_addr[16];
 	uint8_t service_addr[16];
-	uint16_t backend_port_be, service_port_be;
+	uint16_t backend_port_be; /* 0: nobody, or one whose answers do not come by here */
+	uint16_t service_port_be;
 	uint16_t delta_ipv4_out; /* checksum_delta(service -> backend): addresses and TTL */
 	uint16_t delta_out;	 /* addresses and ports */
 	uint16_t delta_ipv4_back;
@@ -187,6 +188,21 @@ static inline struct target *table_target(const struct table *table, uint16_t sl
 static inline uint16_t table_owner(const struct table *table, uint16_t slot, enum family family)
 {
 	return table->owners[slot * FAMILY_COUNT + family];
+}
+
+/* Is the datagram of the backend that now has the slot, and on its way back? */
+static inline bool table_has_sender(const struct table *table, uint16_t slot,
+				    const struct udp_view *view)
+{
+	const struct target *target = &table->targets[(size_t)slot * FAMILY_COUNT];
+
+	if (view->ip_version == 4)
+		return view->udp->src_be == target->backend_port_be &&
+		       hash_load4(view->ipv4->src) == hash_load4(target->backend_addr + 12);
+	target += FAMILY_IPV6;
+	return view->udp->src_be == target->backend_port_be &&
+	       hash_load8(view->ipv6->src) == hash_load8(target->backend_addr) &&
+	       hash_load8(view->ipv6->src + 8) == hash_load8(target->backend_addr + 8);
 }
 
 /* 0 while not known. */

@@ -159,7 +159,7 @@ int host_link_read(const char *ifname, struct host_link *ret_link, char *error, 
 	struct link_answer answer = { 0 };
 	union netlink_message message;
 	struct netlink *netlink;
-	int err = netlink_open(&netlink);
+	int err = netlink_open(NETLINK_ROUTE, &netlink);
 
 	if (!err) {
 		(void)netlink_begin(&message, RTM_GETLINK, 0, sizeof(struct ifinfomsg));
@@ -431,7 +431,7 @@ bool host_address_check(const uint8_t addr[16], const struct host_link *links, s
 	char ifname[IFNAMSIZ], first[IFNAMSIZ] = "PORT";
 	bool is_answered = false;
 	struct netlink *netlink;
-	int err = netlink_open(&netlink);
+	int err = netlink_open(NETLINK_ROUTE, &netlink);
 
 	if (err) {
 		(void)fail(err, advice, advice_size, "cannot open a netlink socket: %s",

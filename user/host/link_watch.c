@@ -119,7 +119,7 @@ int link_watch_open(const char *const *ifnames, const struct host_link *links, s
 	memcpy(watch->ifnames, ifnames, count * sizeof(ifnames[0]));
 	watch->count = count;
 	watch->is_lost = true;
-	err = netlink_open(&watch->netlink);
+	err = netlink_open(NETLINK_ROUTE, &watch->netlink);
 	if (!err) {
 		watch->events = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (!watch->events || mnl_socket_bind(watch->events, 0, MNL_SOCKET_AUTOPID) ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* netlink.c - questions to the kernel's routing tables and their answers. */
+/* netlink.c - questions to the kernel, of its routing tables above all, and their answers. */
 #include "host/netlink.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ struct netlink {
 	uint32_t sequence;
 };
 
-int netlink_open(struct netlink **ret_netlink)
+int netlink_open(int bus, struct netlink **ret_netlink)
 {
 	const struct timeval timeout = { .tv_sec = ANSWER_TIMEOUT_S };
 	struct netlink *netlink = calloc(1, sizeof(*netlink));
@@ -30,7 +30,7 @@ int netlink_open(struct netlink **ret_netlink)
 
 	if (!netlink)
 		return -ENOMEM;
-	netlink->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	netlink->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!netlink->socket || mnl_socket_bind(netlink->socket, 0, MNL_SOCKET_AUTOPID) ||
 	    setsockopt(mnl_socket_get_fd(netlink->socket), SOL_SOCKET, SO_RCVTIMEO, &timeout,
 		       sizeof(timeout))) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* netlink.h - questions to the kernel's routing tables and their answers.
+/* netlink.h - questions to the kernel, of its routing tables above all, and their answers.
  *
  * Blocking, but the kernel answers while the question is being sent, so it never
  * takes long; one second at the most. Addresses are as in match_key. Control; one
@@ -15,8 +15,9 @@
 
 struct netlink;
 
-/* 0 and *ret_netlink is the caller's (netlink_close), or a negative errno. */
-int netlink_open(struct netlink **ret_netlink);
+/* bus: NETLINK_ROUTE, or another. 0 and *ret_netlink is the caller's (netlink_close), or
+ * a negative errno. */
+int netlink_open(int bus, struct netlink **ret_netlink);
 void netlink_close(struct netlink *netlink); /* accepts NULL */
 
 /* Room for any question asked here, aligned for its header. */

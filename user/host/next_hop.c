@@ -293,7 +293,7 @@ int next_hops_open(next_hop_fn *changed, void *arg, struct next_hops **ret_hops,
 	hops->changed = changed;
 	hops->arg = arg;
 	hops->tick = 1; /* a new neighbour was used at tick 0: never */
-	err = netlink_open(&hops->netlink);
+	err = netlink_open(NETLINK_ROUTE, &hops->netlink);
 	if (!err)
 		err = events_open(&hops->events);
 	if (err) {

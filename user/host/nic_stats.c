@@ -116,7 +116,7 @@ static int kernel_read(const char *ifname, struct nic_stats *stats)
 	struct rtnl_link_stats64 link = { 0 };
 	union netlink_message message;
 	struct netlink *netlink;
-	int err = netlink_open(&netlink);
+	int err = netlink_open(NETLINK_ROUTE, &netlink);
 
 	if (err)
 		return err;
