@@ -167,7 +167,8 @@ static const struct schema_field sockets_fields[] = {
 		.fallback = "no",
 		.meaning =
 			"yes: each worker has a second thread that only receives, so that bursts "
-			"wait in its memory and not in the kernel's buffers.",
+			"wait in its memory and not in the kernel's buffers. It takes a CPU of its "
+			"own from `cpus`: the one after its worker's.",
 	},
 	{
 		.key = "workers",
@@ -685,8 +686,10 @@ const struct schema_field config_fields[] = {
 				.item_size = sizeof(int),
 			},
 		.fallback_note = "not pinned",
-		.meaning = "CPUs to pin workers to: the first worker to the first, and so on, from "
-			   "the start again when there are more workers.",
+		.meaning =
+			"CPUs to pin workers to: the first worker to the first, and so on, from "
+			"the start again when there are more workers. With `decoupled: yes` each "
+			"worker takes two in a row: one for itself, one for its receiving thread.",
 	},
 	{
 		.key = "hash_key",
