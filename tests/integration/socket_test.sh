@@ -179,6 +179,27 @@ for calls in "${all_calls[@]}"; do
 done
 check_calls mmsg 'decoupled: yes'
 end_in_time INT
+
+# cpus_of THREAD: where one of ringwayd's may run.
+cpus_of() {
+	local task
+
+	for task in "/proc/$ringwayd_pid/task/"*; do
+		[[ $(<"$task/comm") != "$1" ]] || sed -n 's/^Cpus_allowed_list:\t//p' "$task/status"
+	done
+}
+
+# Each thread of a decoupled worker has the next CPU of the list, and then its first again.
+if (($(nproc) > 1)); then
+	configure 'calls: mmsg, decoupled: yes, workers: 2'
+	sed -i '/^hash_key:/a cpus: [1, 0, 0]' "$config"
+	start_as_nobody
+	check_equal 'CPUs of workers and receivers' '1 0, 0 1' \
+		"$(cpus_of worker-0) $(cpus_of receiver-0), $(cpus_of worker-1) $(cpus_of receiver-1)"
+	end_in_time
+	sed -i 's/^cpus:.*/cpus: [0, 1023]/' "$config"
+	start_refused 'a CPU that there is not' 'cannot run on CPU 1023'
+fi
 check_calls epoll 'workers: 2, steering: connection-id' \
 	--inh-caps=+bpf,+net_admin --ambient-caps=+bpf,+net_admin
 check_true 'both workers have clients' "$stats" 'all(w["received"] for w in d["workers"])'

@@ -224,7 +224,8 @@ static void world_open_as(const struct setting *setting, const struct socket_gro
 					       .frame_count = FRAME_COUNT,
 					       .frame_size = FRAME_SIZE,
 					       .ring_size = RING_SIZE,
-					       .socket_group = world.group };
+					       .socket_group = world.group,
+					       .receiver_cpu = -1 };
 
 		router_worker_init(&world.stations[i].router, NULL, 0);
 		if (engine->open(&io_config, &world.stations[i].io, error, sizeof(error)))
