@@ -200,7 +200,8 @@ static const struct schema_field sockets_fields[] = {
 		.fallback_note = "65536, or fewer if the process may not have as many files",
 		.meaning = "Clients at a time: each has a socket towards its backend, until it has "
 			   "been silent for the service's idle_timeout. Beyond, new ones are "
-			   "dropped. As many files must be allowed (`ulimit -n`).",
+			   "dropped. As many files must be allowed (`ulimit -n`), and some for "
+			   "all else: at least a worker's socket for each address of a service.",
 	},
 	{
 		.key = "source_addresses",
