@@ -215,6 +215,79 @@ configure 'workers: 2'
 sed -i 's|^control_socket: .*|control_socket: /run/ringway.nobody/a.sock|' "$config"
 start_refused 'a control socket where nobody may write' '/run/ringway.nobody.*Permission denied'
 
+# Files: for flows, 2 services with 2 addresses for 2 workers, and 4 a worker; 336 are
+# others'. A reload that adds a service needs more.
+start_with_files() {
+	start_ringwayd_by prlimit --nofile="$1:$1" setpriv --reuid=$nobody --regid=$nobody \
+		--clear-groups "$topology_dir/ringwayd" -c "$config"
+}
+files=$((500 + 2 * 2 * 2 + 2 * 4 + 336))
+configure 'workers: 2, flows: 500'
+! start_with_files $((files - 1)) 2>/dev/null || fail 'too few files: not refused'
+grep "error: 500 flows and 4 addresses .* need $files open files.*RLIMIT_NOFILE allows .* $((files - 1)):.*lower .flows. to 499,.*LimitNOFILE=" \
+	"$topology_dir/ringwayd.log" || fail "no sentence in $(<"$topology_dir/ringwayd.log")"
+start_with_files $files
+plain_service more 8054 1 2 | sed "s/port: $echo_port/port: 5354/" >>"$config"
+reload_refused 'too few files for a service more' "6 addresses .* need $((files + 4)) open files"
+end_in_time
+configure 'workers: 2'
+start_with_files $files
+grep "warning: [1-9][0-9]* flows instead of 65536: RLIMIT_NOFILE .* $files open files" \
+	"$topology_dir/ringwayd.log" || fail "no sentence in $(<"$topology_dir/ringwayd.log")"
+end_in_time
+
+# many_services NAME PORT: as many with an address of each family as fill half of what
+# there may be, and one more.
+many_services() {
+	local i
+
+	for ((i = 0; i < 513; i++)); do
+		echo "  - { name: $1$i, addresses: [$service_ipv4, \"$service_ipv6\"], port: $(($2 + i)), protocol: udp,"
+		echo "      backends: [{ name: b, addresses: [10.0.1.2, \"2001:db8:1::2\"], port: $(($2 + i)) }] }"
+	done
+}
+
+configure 'workers: 1, flows: 500'
+cp "$config" "$topology_dir/few.yaml"
+many_services many 20000 >>"$config"
+start_as_nobody
+cp "$topology_dir/few.yaml" "$config"
+many_services many 30000 >>"$config"
+ringwayctl reload
+check_equal 'services after a reload with 513 others' 'True 515' \
+	"$(udp_is_bound forwarder 30512 udp udp6 && echo True) $(status 'd["services"]')"
+! udp_is_bound forwarder 20512 udp || fail 'the socket of a service that has moved is left'
+cp "$topology_dir/few.yaml" "$config"
+many_services other 30000 >>"$config"
+reload_refused '513 services of other names' 'more than 1024 services .* keep names, or reload in two steps'
+end_in_time
+
+# A host by itself, as one tries things out.
+configure 'calls: mmsg'
+sed -i '/^services:/,$d' "$config"
+cat >>"$config" <<-END
+	services:
+	  - name: plain
+	    addresses: [127.0.0.1, "::1"]
+	    port: $plain_port
+	    protocol: udp
+	    backends:
+	      - { name: b1, addresses: [127.0.0.2, "::1"], port: $echo_port }
+	      - { name: b2, addresses: [127.0.0.1], port: $echo_port }
+END
+start forwarder "$topology_dir/echo.log" python3 "$tests_dir/peer.py" udp-server $echo_port
+echo_here=$started_pid
+wait_for 10 'the echo server here' udp_is_bound forwarder $echo_port udp6
+start_as_nobody
+for address in 127.0.0.1 ::1; do
+	run_in forwarder python3 "$tests_dir/peer.py" udp-client $address $plain_port 20 5
+done
+ringwayctl backends --json >"$topology_dir/backends.json"
+check_true 'datagrams over loopback at each backend' "$topology_dir/backends.json" \
+	'all(b["out"]["datagrams"] >= 5 for b in d)'
+end_in_time
+stop "$echo_here" || true
+
 # threads_have_no_more_than_root: but to bind reserved ports nothing, and nothing to come.
 threads_have_no_more_than_root() {
 	local status name
