@@ -405,7 +405,13 @@ static void sendmsg_prepare(struct socket_uring *uring, struct io_uring_sqe *sqe
 	io_uring_prep_sendmsg(sqe, message->fd, &header->header, MSG_DONTWAIT);
 }
 
-/* What the kernel refuses is told in the completion, when the datagram is gone. */
+/* What the kernel refuses is told in the completion, when the datagram is gone.
+ *
+ * With a copy: send_zc does not pay for what fits a frame (tests/bench/send_zc). Where the
+ * kernel does save the copy, a send takes 1.1 times as long with 100 and 1472 bytes and as
+ * long with 4032; from frames that it has pinned before, 0.95 times with 1472 and 0.9 with
+ * 4032. Where it has to copy nevertheless, as to another namespace or to a capture, which
+ * nobody here can know, 1.2 to 1.4 times. */
 static void uring_send(struct io *io, struct socket_message *messages, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
