@@ -18,6 +18,9 @@
 
 #define FLOWS_DEFAULT 65536
 
+/* Fewer would serve nobody: where files do not suffice for these, a start is refused. */
+#define FLOWS_DEFAULT_LEAST 64
+
 /* Open files of all else: probes, clients of the control socket, this and that. */
 #define FILES_OTHER (HEALTH_PROBE_COUNT_MAX + CONTROL_CLIENT_COUNT_MAX + 64)
 
@@ -45,8 +48,9 @@ static uint32_t flows_default(const struct socket_group_config *of_file,
 	limit = socket_files_raise(needed);
 	if (limit >= needed)
 		return FLOWS_DEFAULT;
-	group.flow_max =
-		needed - limit < FLOWS_DEFAULT ? (uint32_t)(FLOWS_DEFAULT - (needed - limit)) : 1;
+	group.flow_max = FLOWS_DEFAULT_LEAST;
+	if (needed - limit < FLOWS_DEFAULT - FLOWS_DEFAULT_LEAST)
+		group.flow_max = (uint32_t)(FLOWS_DEFAULT - (needed - limit));
 	log_warn("%u flows instead of %u: RLIMIT_NOFILE allows this process %llu open files; raise "
 		 "LimitNOFILE= in the unit (`ulimit -n` in a shell), or say by `flows` that it is "
 		 "enough",
