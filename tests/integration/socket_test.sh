@@ -6,7 +6,6 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-load=$BUILD/ringway-load
 nobody=65534
 service_port=8443
 plain_port=8053
@@ -63,11 +62,11 @@ status() {
 }
 
 end_in_time() {
-	local begin=${EPOCHREALTIME/./} spent_ms
+	local begin=${EPOCHREALTIME/./} spent_ms most_ms=${SANITIZE:+8000} # it waits, too, at its end
 
 	stop_ringwayd "$@" || fail "exit status $? after SIG${1:-TERM}"
 	spent_ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
-	((spent_ms < 2000)) || fail "the end took $spent_ms ms"
+	((spent_ms < ${most_ms:-2000})) || fail "the end took $spent_ms ms"
 	[[ ! -e $topology_dir/ringway.sock ]] || fail 'the socket file is left'
 }
 
@@ -247,20 +246,25 @@ many_services() {
 	done
 }
 
-configure 'workers: 1, flows: 500'
-cp "$config" "$topology_dir/few.yaml"
-many_services many 20000 >>"$config"
-start_as_nobody
-cp "$topology_dir/few.yaml" "$config"
-many_services many 30000 >>"$config"
-ringwayctl reload
-check_equal 'services after a reload with 513 others' 'True 515' \
-	"$(udp_is_bound forwarder 30512 udp udp6 && echo True) $(status 'd["services"]')"
-! udp_is_bound forwarder 20512 udp || fail 'the socket of a service that has moved is left'
-cp "$topology_dir/few.yaml" "$config"
-many_services other 30000 >>"$config"
-reload_refused '513 services of other names' 'more than 1024 services .* keep names, or reload in two steps'
-end_in_time
+replace_many_services() {
+	configure 'workers: 1, flows: 500'
+	cp "$config" "$topology_dir/few.yaml"
+	many_services many 20000 >>"$config"
+	start_as_nobody
+	cp "$topology_dir/few.yaml" "$config"
+	many_services many 30000 >>"$config"
+	ringwayctl reload
+	check_equal 'services after a reload with 513 others' 'True 515' \
+		"$(udp_is_bound forwarder 30512 udp udp6 && echo True) $(status 'd["services"]')"
+	! udp_is_bound forwarder 20512 udp || fail 'the socket of a service that has moved is left'
+	cp "$topology_dir/few.yaml" "$config"
+	many_services other 30000 >>"$config"
+	reload_refused '513 services of other names' 'more than 1024 services .* keep names, or reload in two steps'
+	end_in_time
+}
+
+# A sanitizer's ringwayd takes minutes to make as many tables.
+[[ -n ${SANITIZE:-} ]] || replace_many_services
 
 # A host by itself, as one tries things out.
 configure 'calls: mmsg'
@@ -417,7 +421,8 @@ sed -i "s/port: $service_port/port: 443/" "$config"
 start_ringwayd "$config"
 check_equal 'capabilities of root' 0000000000000400 \
 	"$(sed -n 's/^CapPrm:\t//p' "/proc/$ringwayd_pid/status")"
-wait_for 10 'threads that were started before to drop theirs' threads_have_no_more_than_root
+[[ -n ${SANITIZE:-} ]] || # which has a thread of its own, with all of root's
+	wait_for 10 'threads that were started before to drop theirs' threads_have_no_more_than_root
 plain_service more 53 1 | sed "s/port: $echo_port/port: 5354/" >>"$config"
 ringwayctl reload
 run_in client python3 "$tests_dir/peer.py" udp-client $service_ipv4 53 1 1
