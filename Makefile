@@ -56,8 +56,8 @@ CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildc
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
 # What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk, owners
-# sought by both of them, reloads.
-SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload)
+# sought by both of them, reloads, sockets in every way.
+SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload socket)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
 .PHONY: all check test bench bench-full bench-scenario1 survival demo install asan tsan setup \
@@ -107,7 +107,8 @@ tsan: export TSAN_OPTIONS := suppressions=$(CURDIR)/tests/tsan.supp
 asan tsan:
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SANITIZE=$(SANITIZE) check
 	$(if $(IS_ROOT),$(Q)$(MAKE) --no-print-directory programs)
-	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ LOAD=$(abspath $(BUILD))/ringway-load QUICK=1 tests/run $(SANITIZED))
+	$(if $(IS_ROOT),$(Q)BUILD=$(BUILD)/$@ LOAD=$(abspath $(BUILD))/ringway-load SANITIZE=$(SANITIZE) QUICK=1 \
+		tests/run $(SANITIZED))
 
 setup: ## install the Debian packages that are missing (root)
 	$(Q)scripts/setup.sh

@@ -13,8 +13,9 @@
 /* Service slots: 16 bits travel with a frame, this bounds the counters. */
 #define SERVICE_COUNT_MAX 1024
 
-/* Addresses that the socket engine listens on: one of each family a service. */
-#define SOCKET_ENDPOINT_COUNT_MAX (2 * SERVICE_COUNT_MAX)
+/* Addresses that the socket engine listens on: one of each family a service, and while a
+ * reload is under way those of the services before it, too. */
+#define SOCKET_ENDPOINT_COUNT_MAX (2 * 2 * SERVICE_COUNT_MAX)
 
 /* Flows of the socket engine, a file each: Linux gives a process 2^20 by default
  * (fs.nr_open), and services' sockets need some. */

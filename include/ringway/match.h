@@ -63,19 +63,26 @@ PARSE_INLINE int match_mac_equals(const __u8 a[6], const __u8 b[6])
 	return !differs;
 }
 
+/* ::, or ::1 */
+PARSE_INLINE int match_is_unspecified_or_loopback(const __u8 ipv6[16])
+{
+	const __u16 *words = (const __u16 *)ipv6;
+
+	return !(words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6]) &&
+	       ipv6[14] == 0 && ipv6[15] <= 1;
+}
+
 /* Addresses that are no single host's, or this host's own: 0.0.0.0/8, 127.0.0.0/8,
- * 224.0.0.0/3, ::, ::1, ff00::/8. The kernel would drop what comes from them. */
+ * 224.0.0.0/3, ::, ::1, ff00::/8. The kernel would drop what comes from them. But for
+ * this host talking to itself: loopback to loopback, which only sockets get. */
 PARSE_INLINE int match_source_is_martian(const struct udp_view *view)
 {
-	const __u16 *words;
-
 	if (view->ip_version == 4)
-		return view->ipv4->src[0] == 0 || view->ipv4->src[0] == 127 ||
-		       view->ipv4->src[0] >= 224;
-	words = (const __u16 *)view->ipv6->src;
+		return view->ipv4->src[0] == 0 || view->ipv4->src[0] >= 224 ||
+		       (view->ipv4->src[0] == 127 && view->ipv4->dst[0] != 127);
 	return view->ipv6->src[0] == 0xff ||
-	       (!(words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6]) &&
-		view->ipv6->src[14] == 0 && view->ipv6->src[15] <= 1);
+	       (match_is_unspecified_or_loopback(view->ipv6->src) &&
+		!(view->ipv6->src[15] && match_is_unspecified_or_loopback(view->ipv6->dst)));
 }
 
 /* Whoever may send from a backend's address could use the service's address as a

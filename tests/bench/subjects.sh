@@ -10,7 +10,7 @@
 
 programs=$BUILD/tests/bench
 forwarder_cpu=$(($(nproc) - 1))
-second_cpu=$((forwarder_cpu ? forwarder_cpu - 1 : 0)) # of two workers; with 2 CPUs the generator's
+second_cpu=$((forwarder_cpu ? forwarder_cpu - 1 : 0)) # of two threads; with 2 CPUs the generator's
 backend_ipv4=10.0.1.2
 subject_pid=
 
@@ -190,8 +190,7 @@ socket_start() {
 		sed '/^interfaces:/,/^hash_key:/ { /^hash_key:/!d }' "$topology_dir/ringway.yaml"
 	} >"$config"
 	case ${2:-} in
-	*workers:*) sed -i "s/^cpus:.*/cpus: [$forwarder_cpu, $second_cpu]/" "$config" ;;
-	*decoupled:*) sed -i '/^cpus:/d' "$config" ;; # or both threads were on that CPU
+	*workers:* | *decoupled:*) sed -i "s/^cpus:.*/cpus: [$forwarder_cpu, $second_cpu]/" "$config" ;;
 	esac
 	stack_prepare
 	start_ringwayd "$config"

@@ -27,3 +27,10 @@ check_true 'both programs, both ways, and the ceiling twice' "$BUILD/bench/path.
 		for s in ("ringwayd", "l2fwd", "l2fwd again")}'
 check_true 'something arrived' "$BUILD/bench/path.json" 'all(r["value"] > 0 for r in d["rows"]
 	if r["metric"] == "rate into the sink")'
+
+# Sends of io_uring: three ways of three sizes by two paths, and only over the veth can the
+# copy be saved at all.
+"$BUILD/tests/bench/send_zc" --rounds=2 | tee "$BUILD/bench/send_zc.txt"
+check_equal 'rows, and those without a copy' '18 6' "$(awk '
+	/ [0-9]+ +[0-9.]+  (not )?copied$/ { rows++ } /^veth .* not copied$/ { saved++ }
+	END { print rows + 0, saved + 0 }' "$BUILD/bench/send_zc.txt")"

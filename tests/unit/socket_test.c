@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include "dataplane/router_memory.h"
 #include "dataplane/worker.h"
 #include "io/io.h"
+#include "io/socket_files.h"
 #include "util/clock.h"
 #include "util/number.h"
 
@@ -65,6 +67,8 @@ static const struct setting settings[] = {
 	{ "a receiving thread, io_uring", SOCKET_IO_URING, true, false },
 };
 
+#define SETTING_IO_URING 4
+
 /* One side of a worker, as its loop has it. */
 struct station {
 	struct io *io;
@@ -85,6 +89,14 @@ static struct world {
 } world;
 
 static bool is_root = true; /* not of its own namespaces only */
+
+/* The library's, in front of it: a kernel that takes no submissions for a while. */
+static bool kernel_is_busy;
+
+int io_uring_submit(struct io_uring *ring)
+{
+	return kernel_is_busy ? -EBUSY : io_uring_submit_and_wait(ring, 0);
+}
 
 /* liburcu is not built for ThreadSanitizer, which so does not see that a grace period
  * lies between the last use of these and their end, nor what its own thread does. */
@@ -224,7 +236,8 @@ static void world_open_as(const struct setting *setting, const struct socket_gro
 					       .frame_count = FRAME_COUNT,
 					       .frame_size = FRAME_SIZE,
 					       .ring_size = RING_SIZE,
-					       .socket_group = world.group };
+					       .socket_group = world.group,
+					       .receiver_cpu = -1 };
 
 		router_worker_init(&world.stations[i].router, NULL, 0);
 		if (engine->open(&io_config, &world.stations[i].io, error, sizeof(error)))
@@ -369,14 +382,17 @@ static void payload_fill(uint8_t *payload, uint32_t len, uint32_t seed)
 		payload[i] = (uint8_t)random_next(&state);
 }
 
-static void client_send(int client, uint8_t service, const void *payload, size_t len)
+static void send_by(int fd, uint8_t service, const void *payload, size_t len)
 {
 	struct sockaddr_storage name;
 	socklen_t size = name_set(&name, 0, service, SERVICE_PORT);
 
-	assert_int_equal(
-		sendto(world.clients[client], payload, len, 0, (struct sockaddr *)&name, size),
-		len);
+	assert_int_equal(sendto(fd, payload, len, 0, (struct sockaddr *)&name, size), len);
+}
+
+static void client_send(int client, uint8_t service, const void *payload, size_t len)
+{
+	send_by(world.clients[client], service, payload, len);
 }
 
 /* The first backend that has something, or -1. */
@@ -655,6 +671,49 @@ static void keeps_flows_that_are_not(void **state)
 	world_close();
 }
 
+enum { BUSY_FLOWS = 5 * BURST_MAX }; /* more than there is room for submissions */
+
+/* All flows end at one time, when the kernel takes no submission. */
+static void flows_end_while_busy(const int clients[BUSY_FLOWS])
+{
+	uint64_t start_ns;
+
+	world_open(&settings[SETTING_IO_URING], 1, BUSY_FLOWS);
+	listen_on(1, IDLE_MS);
+	for (uint64_t i = 0; i < BUSY_FLOWS; i++) {
+		send_by(clients[i], 1, "x", 1);
+		rounds_until(stats_now().flows == i + 1);
+	}
+	listen_on(1, 1);
+	start_ns = clock_ns();
+	wait_until(clock_ns() - start_ns > 1100 * 1000000u); /* so all are looked at in a round */
+	kernel_is_busy = true;
+	rounds();
+	kernel_is_busy = false;
+	assert_int_equal(count_now(SOCKET_COUNT_FLOWS_EXPIRED), BUSY_FLOWS);
+}
+
+/* None keeps its file, whether the worker goes on or ends then. */
+static void closes_flows_that_end_while_the_kernel_is_busy(void **state)
+{
+	int clients[BUSY_FLOWS], files;
+
+	(void)state;
+	world.setting = settings[SETTING_IO_URING];
+	for (int i = 0; i < BUSY_FLOWS; i++)
+		clients[i] = socket_at(2, 1, 0);
+	files = files_open();
+	flows_end_while_busy(clients);
+	rounds_until(!stats_now().flows);
+	world_close();
+	assert_int_equal(files_open(), files);
+	flows_end_while_busy(clients);
+	world_close();
+	assert_int_equal(files_open(), files);
+	for (int i = 0; i < BUSY_FLOWS; i++)
+		(void)close(clients[i]);
+}
+
 static void limit_case(const struct setting *setting)
 {
 	struct sockaddr_storage upstream;
@@ -865,6 +924,45 @@ static void leaves_addresses_to_the_next_one(void **state)
 {
 	(void)state;
 	each_setting(again_case);
+}
+
+/* As a reload does that gives all services other addresses. */
+static void replaces_as_many_services_as_there_may_be(void **state)
+{
+	enum { COUNT = SOCKET_ENDPOINT_COUNT_MAX / 2 };
+	static struct socket_endpoint endpoints[2 * COUNT + 1];
+	static const enum socket_calls all_calls[] = { SOCKET_MMSG, SOCKET_IO_URING };
+	char error[256] = "";
+	int files;
+
+	(void)state;
+	assert_int_equal(COUNT, FAMILY_COUNT * SERVICE_COUNT_MAX);
+	if (socket_files_raise(8192) < 8192)
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(endpoints); i++) {
+		endpoints[i] = endpoint_of(1, IDLE_MS);
+		endpoints[i].port_be = htons((uint16_t)(20000 + i));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(all_calls); i++) {
+		const struct setting setting = { "many services", all_calls[i], false, false };
+
+		world_open(&setting, 1, FLOW_MAX);
+		files = files_open();
+		for (size_t step = 0; step < 3; step++) {
+			size_t from = step == 2 ? COUNT : 0, count = step == 1 ? 2 * COUNT : COUNT;
+
+			if (socket_group_listen(world.group, endpoints + from, count, error,
+						sizeof(error)))
+				fail_msg("%s", error);
+			assert_int_equal(files_open(), files + (int)count);
+			rounds();
+		}
+		assert_int_equal(socket_group_listen(world.group, endpoints, 2 * COUNT + 1, error,
+						     sizeof(error)),
+				 -EINVAL);
+		assert_non_null(strstr(error, "4097 addresses: ringway takes 4096"));
+		world_close();
+	}
 }
 
 static void says_what_is_wrong(void **state)
@@ -1215,12 +1313,15 @@ int main(void)
 		cmocka_unit_test_teardown(drops_what_does_not_fit_a_frame, world_end),
 		cmocka_unit_test_teardown(closes_flows_that_are_idle, world_end),
 		cmocka_unit_test_teardown(keeps_flows_that_are_not, world_end),
+		cmocka_unit_test_teardown(closes_flows_that_end_while_the_kernel_is_busy,
+					  world_end),
 		cmocka_unit_test_teardown(opens_no_more_flows_than_allowed, world_end),
 		cmocka_unit_test_teardown(seeks_ports_seldom_where_none_are_left, world_end),
 		cmocka_unit_test_teardown(outlives_a_backend_that_refuses, world_end),
 		cmocka_unit_test_teardown(sends_from_the_sources_in_turn, world_end),
 		cmocka_unit_test_teardown(listens_where_it_is_told_to, world_end),
 		cmocka_unit_test_teardown(leaves_addresses_to_the_next_one, world_end),
+		cmocka_unit_test_teardown(replaces_as_many_services_as_there_may_be, world_end),
 		cmocka_unit_test_teardown(says_what_is_wrong, world_end),
 		cmocka_unit_test_teardown(sends_copies, world_end),
 		cmocka_unit_test_teardown(leaves_what_it_cannot_send_to_the_caller, world_end),

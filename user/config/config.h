@@ -154,7 +154,7 @@ struct config {
 	bool has_sockets;
 
 	uint32_t queues;	    /* to use of each interface; 0: all there are */
-	int cpus[WORKER_COUNT_MAX]; /* worker i runs on cpus[i % cpu_count]; none: not pinned */
+	int cpus[WORKER_COUNT_MAX]; /* of workers in turn, with their receivers; none: not pinned */
 	size_t cpu_count;
 
 	uint8_t hash_key[16];

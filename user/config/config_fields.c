@@ -167,7 +167,8 @@ static const struct schema_field sockets_fields[] = {
 		.fallback = "no",
 		.meaning =
 			"yes: each worker has a second thread that only receives, so that bursts "
-			"wait in its memory and not in the kernel's buffers.",
+			"wait in its memory and not in the kernel's buffers. It takes a CPU of its "
+			"own from `cpus`: the one after its worker's.",
 	},
 	{
 		.key = "workers",
@@ -199,7 +200,8 @@ static const struct schema_field sockets_fields[] = {
 		.fallback_note = "65536, or fewer if the process may not have as many files",
 		.meaning = "Clients at a time: each has a socket towards its backend, until it has "
 			   "been silent for the service's idle_timeout. Beyond, new ones are "
-			   "dropped. As many files must be allowed (`ulimit -n`).",
+			   "dropped. As many files must be allowed (`ulimit -n`), and some for "
+			   "all else: at least a worker's socket for each address of a service.",
 	},
 	{
 		.key = "source_addresses",
@@ -686,8 +688,10 @@ const struct schema_field config_fields[] = {
 				.item_size = sizeof(int),
 			},
 		.fallback_note = "not pinned",
-		.meaning = "CPUs to pin workers to: the first worker to the first, and so on, from "
-			   "the start again when there are more workers.",
+		.meaning =
+			"CPUs to pin workers to: the first worker to the first, and so on, from "
+			"the start again when there are more workers. With `decoupled: yes` each "
+			"worker takes two in a row: one for itself, one for its receiving thread.",
 	},
 	{
 		.key = "hash_key",

@@ -114,7 +114,7 @@ const struct schema_scalar config_value_path = {
 	.describe = path_describe,
 };
 
-/* Addresses that no datagram is forwarded to; bits are those of the 16 bytes. */
+/* Addresses that no engine forwards to; bits are those of the 16 bytes. */
 static const struct {
 	const char *complaint;
 	uint8_t prefix[16];
@@ -122,8 +122,6 @@ static const struct {
 } unusable[] = {
 	{ "is unspecified", { 0 }, 128 },
 	{ "is unspecified", { [10] = 0xff, 0xff, 0 }, 104 },
-	{ "is loopback", { [15] = 1 }, 128 },
-	{ "is loopback", { [10] = 0xff, 0xff, 127 }, 104 },
 	{ "is multicast", { 0xff }, 8 },
 	{ "is multicast", { [10] = 0xff, 0xff, 224 }, 100 },
 	{ "is reserved or broadcast", { [10] = 0xff, 0xff, 240 }, 100 },
@@ -136,6 +134,13 @@ static bool address_is_in(const uint8_t addr[16], const uint8_t prefix[16], unsi
 
 	return memcmp(addr, prefix, bits / 8) == 0 &&
 	       (bits % 8 == 0 || ((addr[bits / 8] ^ prefix[bits / 8]) & mask) == 0);
+}
+
+bool config_address_is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t ipv6[16] = { [15] = 1 }, ipv4[16] = { [10] = 0xff, 0xff, 127 };
+
+	return address_is_in(addr, ipv6, 128) || address_is_in(addr, ipv4, 104);
 }
 
 static const char *unicast_parse(const char *text, uint8_t addr[16])

@@ -15,4 +15,7 @@ extern const struct schema_scalar config_value_quic_lb_key; /* of a struct confi
 extern const struct schema_scalar config_value_server_id;   /* of a struct config_server_id */
 extern const struct schema_scalar config_value_bytes;	    /* a struct config_bytes */
 
+/* 127.0.0.0/8 or ::1: what no interface receives, and only sockets may use. */
+bool config_address_is_loopback(const uint8_t addr[16]);
+
 #endif

@@ -6,20 +6,26 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/backends.h"
 #include "control/engine.h"
 #include "control/start.h"
+#include "io/socket_files.h"
 #include "util/log.h"
 #include "util/number.h"
 
 #define FLOWS_DEFAULT 65536
 
-/* Files that are no flows': services' sockets, health probes, this and that. */
-#define OTHER_FILES 1024
+/* Fewer would serve nobody: where files do not suffice for these, a start is refused. */
+#define FLOWS_DEFAULT_LEAST 64
+
+/* Open files of all else: probes, clients of the control socket, this and that. */
+#define FILES_OTHER (HEALTH_PROBE_COUNT_MAX + CONTROL_CLIENT_COUNT_MAX + 64)
+
+/* Addresses that a reload may add beyond replacing all, where files are few. */
+#define ENDPOINTS_SPARE 16
 
 static int socket_ports(struct daemon *daemon, char *error)
 {
@@ -30,32 +36,46 @@ static int socket_ports(struct daemon *daemon, char *error)
 }
 
 /* Where the file gives no number, what the process may have must do. */
-static uint32_t flow_max(const struct config_sockets *sockets)
+static uint32_t flows_default(const struct socket_group_config *of_file,
+			      const struct config *config)
 {
-	struct rlimit files;
+	struct socket_group_config group = *of_file;
+	size_t endpoints = 2 * config->service_count * FAMILY_COUNT + ENDPOINTS_SPARE;
+	uint64_t needed, limit;
 
-	if (sockets->flows || getrlimit(RLIMIT_NOFILE, &files))
-		return sockets->flows ? sockets->flows : FLOWS_DEFAULT;
-	if (files.rlim_max >= FLOWS_DEFAULT + OTHER_FILES)
+	group.flow_max = FLOWS_DEFAULT;
+	needed = socket_files_needed(&group, endpoints);
+	limit = socket_files_raise(needed);
+	if (limit >= needed)
 		return FLOWS_DEFAULT;
-	return files.rlim_max > 2 * OTHER_FILES ? (uint32_t)files.rlim_max - OTHER_FILES
-						: (uint32_t)files.rlim_max / 2;
+	group.flow_max = FLOWS_DEFAULT_LEAST;
+	if (needed - limit < FLOWS_DEFAULT - FLOWS_DEFAULT_LEAST)
+		group.flow_max = (uint32_t)(FLOWS_DEFAULT - (needed - limit));
+	log_warn("%u flows instead of %u: RLIMIT_NOFILE allows this process %llu open files; raise "
+		 "LimitNOFILE= in the unit (`ulimit -n` in a shell), or say by `flows` that it is "
+		 "enough",
+		 group.flow_max, FLOWS_DEFAULT, (unsigned long long)limit);
+	return group.flow_max;
 }
 
 static int group_open(struct daemon *daemon, char *error)
 {
 	const struct config_sockets *sockets = &daemon->lineup->config->sockets;
-	const struct socket_group_config config = {
+	struct socket_group_config config = {
 		.calls = sockets->calls,
 		.steering = sockets->steering,
 		.is_decoupled = sockets->is_decoupled,
 		.worker_count = sockets->workers,
 		.receive_buffer = sockets->receive_buffer,
-		.flow_max = daemon->flow_max = flow_max(sockets),
+		.flow_max = sockets->flows,
+		.files_other = FILES_OTHER,
 		.sources = sockets->sources,
 		.source_count = sockets->source_count,
 	};
 
+	if (!config.flow_max)
+		config.flow_max = flows_default(&config, daemon->lineup->config);
+	daemon->flow_max = config.flow_max;
 	return socket_group_open(&config, &daemon->sockets, error, DAEMON_ERROR_SIZE);
 }
 

@@ -106,6 +106,19 @@ static void lineup_publish(struct daemon *daemon, struct table *table)
 	lineup_free(before);
 }
 
+static int lineup_failed(int err, FILE *messages)
+{
+	if (err == -ENOSPC)
+		(void)fprintf(messages,
+			      "the old and the new file together name more than %d services or %d "
+			      "backends, and what has gone keeps its place until the new is in "
+			      "force: keep names, or reload in two steps\n",
+			      SERVICE_COUNT_MAX, BACKEND_COUNT_MAX);
+	else
+		(void)fprintf(messages, "cannot give each backend a slot: %s\n", strerror(-err));
+	return err;
+}
+
 static int lineup_follow(struct daemon *daemon, struct config *config, FILE *messages)
 {
 	char error[DAEMON_ERROR_SIZE];
@@ -114,8 +127,7 @@ static int lineup_follow(struct daemon *daemon, struct config *config, FILE *mes
 
 	if (err) {
 		config_free(config);
-		(void)fprintf(messages, "cannot give each backend a slot: %s\n", strerror(-err));
-		return err;
+		return lineup_failed(err, messages);
 	}
 	err = daemon->engine->reload_begin(daemon, error);
 	if (!err) {

@@ -13,9 +13,17 @@
 #include "util/number.h"
 #include "util/privileges.h"
 
-static int worker_cpu(const struct config *config, uint32_t index)
+/* A worker and what belongs to it take CPUs in a row. Only sockets have receivers, though
+ * with engine auto the file may speak of them and XDP be had. */
+static int thread_cpu(const struct daemon *daemon, uint32_t worker, bool is_receiver)
 {
-	return config->cpu_count ? config->cpus[index % config->cpu_count] : -1;
+	const struct config *config = daemon->lineup->config;
+	bool is_decoupled = daemon->sockets && config->sockets.is_decoupled;
+	uint32_t thread = is_decoupled ? 2 * worker + is_receiver : worker;
+
+	if (!config->cpu_count || (is_receiver && !is_decoupled))
+		return -1;
+	return config->cpus[thread % config->cpu_count];
 }
 
 /* Kernel memory of sockets comes from the node of the CPU that creates them. */
@@ -51,7 +59,10 @@ int start_ios(struct daemon *daemon, const struct io_config *of_engine, char *er
 	io.frame_size = config->limits.frame_size;
 	io.ring_size = config->limits.ring_size;
 	for (; !err && io.queue < daemon->worker_count; io.queue++) {
-		err = cpu_move(worker_cpu(config, io.queue), error);
+		io.receiver_cpu = thread_cpu(daemon, io.queue, true);
+		err = cpu_move(io.receiver_cpu, error); /* only to see that there is one */
+		if (!err)
+			err = cpu_move(thread_cpu(daemon, io.queue, false), error);
 		if (!err)
 			err = daemon->engine->io->open(&io, &daemon->ios[io.queue], error,
 						       DAEMON_ERROR_SIZE);
@@ -86,7 +97,7 @@ int start_workers(struct daemon *daemon, char *error)
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		const struct worker_config config = {
 			.index = i,
-			.cpu = worker_cpu(daemon->lineup->config, i),
+			.cpu = thread_cpu(daemon, i, false),
 			.engine = daemon->engine->io,
 			.io = daemon->ios[i],
 			.table = &daemon->table,

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "core/counter.h"
 #include "util/clock.h"
+#include "util/thread.h"
 
 /* How long a worker spins for the next frame before it sleeps. */
 #define SPIN_NS 50000
@@ -184,26 +184,10 @@ static void *worker_thread(void *arg)
 
 static int worker_thread_create(struct worker *worker)
 {
-	pthread_attr_t attributes;
-	char name[16];
-	cpu_set_t cpus;
-	int err = pthread_attr_init(&attributes);
+	char name[THREAD_NAME_SIZE];
 
-	if (err)
-		return -err;
-	if (worker->config.cpu >= 0) {
-		CPU_ZERO(&cpus);
-		CPU_SET(worker->config.cpu, &cpus);
-		err = pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus);
-	}
-	if (!err)
-		err = pthread_create(&worker->thread, &attributes, worker_thread, worker);
-	(void)pthread_attr_destroy(&attributes);
-	if (err)
-		return -err;
 	(void)snprintf(name, sizeof(name), "worker-%u", worker->config.index);
-	(void)pthread_setname_np(worker->thread, name);
-	return 0;
+	return thread_start(name, worker->config.cpu, worker_thread, worker, &worker->thread);
 }
 
 static void worker_free(struct worker *worker)

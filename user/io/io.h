@@ -41,6 +41,7 @@ struct io_config {
 	const char *replay_in; /* replay engine: the files */
 	const char *replay_out;
 	struct socket_group *socket_group; /* socket engine (socket.h) */
+	int receiver_cpu; /* of the thread that only receives, if there is one; -1: any */
 };
 
 /* Why the kernel would not take a kick; X(constant, name) */

@@ -334,7 +334,7 @@ static int memory_open(struct io *io, const struct io_config *config)
 	return io->wake_fd < 0 ? -errno : 0;
 }
 
-static int receiver_open(struct io *io, char *error, size_t error_size)
+static int receiver_open(struct io *io, int cpu, char *error, size_t error_size)
 {
 	int err = 0;
 
@@ -344,7 +344,7 @@ static int receiver_open(struct io *io, char *error, size_t error_size)
 		err = socket_poll_open(io, error, error_size);
 	if (err)
 		return err;
-	err = socket_receiver_open(io);
+	err = socket_receiver_open(io, cpu);
 	return err ? fail(err, error, error_size, "cannot start a receiving thread: %s",
 			  strerror(-err))
 		   : 0;
@@ -375,7 +375,7 @@ static int socket_open(const struct io_config *config, struct io **ret_io, char 
 	err = io->calls->open(io, error, error_size);
 	if (err)
 		goto fail;
-	err = receiver_open(io, error, error_size);
+	err = receiver_open(io, config->receiver_cpu, error, error_size);
 	if (err)
 		goto fail;
 	err = socket_group_attach(io->group, io->worker, io);

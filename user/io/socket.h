@@ -68,6 +68,7 @@ struct socket_group_config {
 	uint32_t worker_count;	 /* 1..WORKER_COUNT_MAX */
 	uint32_t receive_buffer; /* bytes of each service's socket, 0: the kernel's default */
 	uint32_t flow_max; /* 1..SOCKET_FLOW_COUNT_MAX: beyond, datagrams of new ones are dropped */
+	uint32_t files_other; /* that the process has open at most, besides the engine's */
 	const struct socket_source *sources; /* to send from to backends, in turn; copied */
 	size_t source_count;		     /* 0: the kernel chooses */
 };
@@ -84,6 +85,7 @@ int socket_group_open(const struct socket_group_config *config, struct socket_gr
  * that is new, closes those that are gone; their flows follow within some two seconds.
  * For those that stay, idle_ms, is_quic and connection_id_len change. Before
  * io_socket.open() or while workers run. All or nothing: on failure the old ones go on.
+ * -EMFILE: the process may not have as many files as this and flow_max flows take.
  * Waits up to 250 ms for an address that another has. Binding a port below 1024 takes
  * CAP_NET_BIND_SERVICE, at a reload as well. Returns as above. Control, the thread that opens and
  * closes the ios; waits for a grace period. */

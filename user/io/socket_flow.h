@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 #include <urcu-qsbr.h>
+#include <urcu/list.h>
 #include <urcu/rculfhash.h>
 
 #include "io/socket_end.h"
@@ -24,12 +25,13 @@ struct socket_flow {
 	struct socket_end end; /* first: an end that is a flow's is the flow */
 	struct socket_flow_key key;
 	uint16_t slot;
-	uint32_t serial;     /* of its service */
-	uint32_t touched_ms; /* atomic: the last datagram of either direction */
-	uint32_t dropped;    /* of its receive queue, as last seen; the owner's */
-	uint32_t index;	     /* in struct socket_flows; the owner's */
-	bool is_published;   /* atomic */
-	bool is_ending;	     /* io_uring: retired when its receive has ended */
+	uint32_t serial;	     /* of its service */
+	uint32_t touched_ms;	     /* atomic: the last datagram of either direction */
+	uint32_t dropped;	     /* of its receive queue, as last seen; the owner's */
+	uint32_t index;		     /* in struct socket_flows; the owner's */
+	bool is_published;	     /* atomic */
+	bool is_ending;		     /* io_uring: retired when its receive has ended */
+	struct cds_list_head ending; /* io_uring: of flows that are, in one of its lists */
 	struct socket_group *group;
 	struct cds_lfht_node node;
 	struct rcu_head rcu;

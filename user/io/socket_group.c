@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "io/socket_calls.h"
+#include "io/socket_files.h"
 #include "io/socket_flow.h"
 #include "io/socket_group.h"
 #include "io/socket_option.h"
@@ -16,9 +16,6 @@
 #include "util/endpoint.h"
 #include "util/number.h"
 
-/* Files that the process has besides services' sockets and flows. */
-#define FILES_OTHER 256
-
 /* An io_uring lets go of its sockets by deferred work, even when its process is gone. */
 #define BIND_RETRY_COUNT_MAX   25
 #define BIND_RETRY_NANOSECONDS 10000000
@@ -26,42 +23,6 @@
 /* Bytes of a Connection ID that are enough to tell connections apart, where it is not
  * known how many there are. */
 #define STEER_LEN_DEFAULT 8
-
-/* --- Files --- */
-
-/* What can be had of what is asked for, and no error: a test or a small host may do
- * with less than its services could ever need. Returns the limit. */
-static uint64_t files_raise(uint64_t wanted)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return 0;
-	if (limit.rlim_cur >= wanted)
-		return limit.rlim_cur;
-	if (limit.rlim_max < wanted) {
-		struct rlimit higher = { wanted, wanted };
-
-		if (setrlimit(RLIMIT_NOFILE, &higher) == 0) /* CAP_SYS_RESOURCE */
-			return wanted;
-		wanted = limit.rlim_max;
-	}
-	limit.rlim_cur = wanted;
-	return setrlimit(RLIMIT_NOFILE, &limit) ? 0 : wanted;
-}
-
-static int files_check(const struct socket_group_config *config, char *error, size_t error_size)
-{
-	uint64_t wanted = (uint64_t)config->flow_max + FILES_OTHER;
-	uint64_t limit = files_raise(wanted);
-
-	if (limit >= wanted)
-		return 0;
-	return fail(-EMFILE, error, error_size,
-		    "%u flows need %llu open files, and this process may have %llu: lower the "
-		    "number of flows, or raise LimitNOFILE= in the unit (`ulimit -n` in a shell)",
-		    config->flow_max, (unsigned long long)wanted, (unsigned long long)limit);
-}
 
 /* --- The set of services --- */
 
@@ -100,6 +61,15 @@ static void set_add(const struct socket_group *group, struct socket_set *set,
 	set->index[index_find(group, set, &service->addr)] = (uint16_t)(service->slot + 1);
 	if (set->slot_limit <= service->slot)
 		set->slot_limit = service->slot + 1u;
+}
+
+static size_t set_count(const struct socket_set *set)
+{
+	size_t count = 0;
+
+	for (uint32_t slot = 0; slot < set->slot_limit; slot++)
+		count += set->services[slot] != NULL;
+	return count;
 }
 
 static void set_free(const struct socket_set *set)
@@ -403,10 +373,12 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	if (!set)
 		return fail(-ENOMEM, error, error_size, "out of memory for services' sockets");
 	set->serial = ++group->next_serial;
-	(void)files_raise((uint64_t)group->config.flow_max + FILES_OTHER +
-			  count * group->config.worker_count);
 	set_keep(group, set, endpoints, count);
-	err = set_extend(group, set, endpoints, count, error, error_size);
+	/* Those that go are still open when those that come are opened. */
+	err = socket_files_check(&group->config, set_count(old) + count - set_count(set), error,
+				 error_size);
+	if (!err)
+		err = set_extend(group, set, endpoints, count, error, error_size);
 	if (err) {
 		services_retire(group, set, old);
 		set_free(set);
@@ -477,10 +449,10 @@ int socket_group_open(const struct socket_group_config *config, struct socket_gr
 	struct socket_group *group;
 	int err = config_check(config, error, error_size);
 
-	if (!err)
-		err = files_check(config, error, error_size);
 	if (err)
 		return err;
+	/* For reloads to come, which may have no privileges to raise it. */
+	(void)socket_files_raise(socket_files_needed(config, SOCKET_ENDPOINT_COUNT_MAX));
 	group = aligned_alloc(64, (sizeof(*group) + 63) & ~(size_t)63);
 	if (!group)
 		return fail(-ENOMEM, error, error_size, "out of memory for sockets");

@@ -14,6 +14,7 @@
 #include "io/socket_calls.h"
 #include "io/socket_ring.h"
 #include "util/privileges.h"
+#include "util/thread.h"
 
 /* How long a sleep is at most: the time that a grace period may take. */
 #define WAIT_MS 100
@@ -188,11 +189,11 @@ static void receiver_free(struct socket_receiver *receiver)
 	free(receiver);
 }
 
-int socket_receiver_open(struct io *io)
+int socket_receiver_open(struct io *io, int cpu)
 {
 	struct socket_receiver *receiver =
 		aligned_alloc(64, (sizeof(*receiver) + 63) & ~(size_t)63);
-	char name[16];
+	char name[THREAD_NAME_SIZE];
 	int err;
 
 	if (!receiver)
@@ -203,15 +204,14 @@ int socket_receiver_open(struct io *io)
 		io->receiver = receiver;
 		while (receiver->posted_count < io->ring_size && io->frames.free_count)
 			frames_post(io);
-		err = -pthread_create(&receiver->thread, NULL, receiver_thread, receiver);
+		(void)snprintf(name, sizeof(name), "receiver-%u", io->worker);
+		err = thread_start(name, cpu, receiver_thread, receiver, &receiver->thread);
 	}
 	if (err) {
 		io->receiver = NULL;
 		receiver_free(receiver);
 		return err;
 	}
-	(void)snprintf(name, sizeof(name), "receiver-%u", io->worker);
-	(void)pthread_setname_np(receiver->thread, name);
 	return 0;
 }
 

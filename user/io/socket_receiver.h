@@ -5,7 +5,8 @@
  * on by a bounded ring; where no frame is posted the worker is behind, and what comes
  * is read and dropped, counted as RING_FULL: new datagrams are worth more than those
  * that have grown old in the kernel's buffers. A QSBR reader, offline while it sleeps.
- * Not pinned, and without any capability. */
+ * Pinned where it is told to be, else it may run wherever its starter may; without any
+ * capability. */
 #ifndef RINGWAY_IO_SOCKET_RECEIVER_H
 #define RINGWAY_IO_SOCKET_RECEIVER_H
 
@@ -16,8 +17,9 @@
 struct io;
 struct socket_receiver;
 
-/* Start it, reading io's epoll; sets io->receiver. 0 or a negative errno. Control. */
-int socket_receiver_open(struct io *io);
+/* Start it on that CPU (-1: any), reading io's epoll; sets io->receiver. 0 or a negative
+ * errno. Control. */
+int socket_receiver_open(struct io *io, int cpu);
 
 /* Stop it. No receiver is a no-op. Control. */
 void socket_receiver_close(struct io *io);
