@@ -210,6 +210,25 @@ static void veth_counts_what_af_xdp_refused(void **state)
 	assert_sources("nic_rx_dropped", "[]");
 }
 
+static void veth_counts_what_redirect_failed_for(void **state)
+{
+	struct nic_counter drops[] = { { "rx_queue_0_drops", false, NIC_RX_DROPPED, 50 },
+				       { "rx_queue_0_drops", false, NIC_RX_DROPPED, 30 } };
+
+	(void)state;
+	counts.nics[0] = (struct nic_stats){ 1, &drops[0] };
+	counts.nics[1] = (struct nic_stats){ 1, &drops[1] };
+	counts.ios[0].ports[0].rx_ring_full = 10;
+	counts.xdp[INGRESS_REDIRECT_SERVICE] = 10 + 60;
+	assert_int_equal(count_of("nic_rx_dropped"), 80);
+	counts.drivers[0] = "veth";
+	assert_sources("nic_rx_dropped",
+		       "[{'name':'int','count':30,'counters':{'rx_queue_0_drops':30}}]");
+	counts.drivers[1] = "veth";
+	assert_int_equal(count_of("nic_rx_dropped"), 80 - 10 - 60);
+	assert_int_equal(count_of("xdp_redirect_lost"), 60);
+}
+
 static void virtio_counts_what_xdp_dropped(void **state)
 {
 	struct nic_counter counters[] = {
@@ -289,6 +308,7 @@ int main(void)
 		cmocka_unit_test_setup(every_reason_and_verdict_has_its_place, setup),
 		cmocka_unit_test_setup(sockets_tell_what_they_did_not_send, setup),
 		cmocka_unit_test_setup(veth_counts_what_af_xdp_refused, setup),
+		cmocka_unit_test_setup(veth_counts_what_redirect_failed_for, setup),
 		cmocka_unit_test_setup(virtio_counts_what_xdp_dropped, setup),
 		cmocka_unit_test_setup(no_free_frame_is_not_too_long_a_frame, setup),
 		cmocka_unit_test_setup(softnet_is_on_the_way_or_not, setup),

@@ -91,19 +91,42 @@ static uint64_t port_sum(const struct drops_counts *counts, uint32_t port, size_
 
 #define PORT_MEMBER(member) offsetof(struct io_port_stats, member)
 
-/* What the driver calls dropped too, but is counted by XDP or AF_XDP, further on. */
-static uint64_t dropped_later(const struct drops_counts *counts, uint32_t port)
+/* Aimed at a socket by XDP, and neither taken from it, nor refused by it, nor waiting in
+ * its ring. XDP's counters are read first, so it is never too many. */
+static uint64_t redirect_lost(const struct drops_counts *counts)
+{
+	uint64_t arrived = 0;
+
+	for (uint32_t port = 0; port < counts->port_count; port++)
+		arrived += port_sum(counts, port, PORT_MEMBER(received)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_waiting)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_invalid)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_dropped));
+	return without(counts->xdp[INGRESS_REDIRECT_SERVICE] +
+			       counts->xdp[INGRESS_REDIRECT_RETURN],
+		       arrived);
+}
+
+/* What the driver calls dropped too, but is counted by XDP or AF_XDP, further on. A veth
+ * also counts what redirect failed for: *lost, of which nobody knows the port. */
+static uint64_t dropped_later(const struct drops_counts *counts, uint32_t port, uint64_t dropped,
+			      uint64_t *lost)
 {
 	const char *driver = counts->drivers[port];
+	uint64_t refused, failed;
 
-	if (!driver)
-		return 0;
-	if (strcmp(driver, "veth") == 0)
-		return port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
-		       port_sum(counts, port, PORT_MEMBER(rx_dropped));
-	if (strcmp(driver, "virtio_net") == 0)
+	if (driver && strcmp(driver, "virtio_net") == 0)
 		return nic_stats_sum(&counts->nics[port], NIC_RX_XDP);
-	return 0;
+	if (!driver || strcmp(driver, "veth") != 0)
+		return 0;
+	refused = port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
+		  port_sum(counts, port, PORT_MEMBER(rx_dropped));
+	failed = without(dropped, refused);
+	if (failed > *lost)
+		failed = *lost;
+	*lost -= failed;
+	return refused + failed;
 }
 
 static json_t *nic_counters(const struct nic_stats *stats, enum nic_class class)
@@ -121,11 +144,13 @@ static json_t *nic_counters(const struct nic_stats *stats, enum nic_class class)
 
 static void nic_tally(struct tally *tally, const struct drops_counts *counts, int class)
 {
+	uint64_t lost = redirect_lost(counts);
+
 	for (uint32_t port = 0; port < counts->port_count; port++) {
 		uint64_t count = nic_stats_sum(&counts->nics[port], (enum nic_class) class);
 
 		if (class == NIC_RX_DROPPED)
-			count = without(count, dropped_later(counts, port));
+			count = without(count, dropped_later(counts, port, count, &lost));
 		tally_add(tally, json_string(counts->ifnames[port]), count,
 			  nic_counters(&counts->nics[port], (enum nic_class) class));
 	}
@@ -171,22 +196,10 @@ static void xdp_tally(struct tally *tally, const struct drops_counts *counts, in
 	tally->count = counts->xdp[counter];
 }
 
-/* Aimed at a socket by XDP, and neither taken from it, nor refused by it, nor waiting in
- * its ring. XDP's counters are read first, so it is never too many. */
 static void redirect_tally(struct tally *tally, const struct drops_counts *counts, int unused)
 {
-	uint64_t arrived = 0;
-
 	(void)unused;
-	for (uint32_t port = 0; port < counts->port_count; port++)
-		arrived += port_sum(counts, port, PORT_MEMBER(received)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_waiting)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_invalid)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_dropped));
-	tally->count = without(counts->xdp[INGRESS_REDIRECT_SERVICE] +
-				       counts->xdp[INGRESS_REDIRECT_RETURN],
-			       arrived);
+	tally->count = redirect_lost(counts);
 }
 
 static void port_tally(struct tally *tally, const struct drops_counts *counts, int offset)
