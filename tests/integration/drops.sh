@@ -181,6 +181,18 @@ stopped() {
 	kill -CONT "$ringwayd_pid"
 }
 
+# worker_stopped COMMAND...: the worker's thread alone does.
+worker_stopped() {
+	local pid
+
+	python3 "$tests_dir/drops_thread.py" "$(worker_id)" &
+	pid=$!
+	topology_pids+=("$pid")
+	wait_for 10 'the worker to stand still' grep -q '^State:	t' "/proc/$(worker_id)/status"
+	"$@"
+	stop "$pid" || true
+}
+
 # not_lost: nothing is, and nothing was.
 not_lost() {
 	look
