@@ -42,12 +42,13 @@ services() {
 
 # from_port PORT COUNT [SIZE]: from one socket of the client's, so of one flow.
 from_port() {
-	run_in client python3 -c 'import socket, sys
+	run_in client python3 -c 'import socket, sys, time
 port, count, size = map(int, sys.argv[1:])
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.bind(("198.51.100.2", port))
 for _ in range(count):
-    sock.sendto(bytes(size), ("192.0.2.1", 443))' "$1" "$2" "${3:-100}"
+    sock.sendto(bytes(size), ("192.0.2.1", 443))
+    time.sleep(0.001)' "$1" "$2" "${3:-100}"
 }
 
 # slow_link LIMIT: to the backend, with a queue as long as that.
@@ -67,9 +68,9 @@ a_route() {
 	run_in forwarder ip route replace 10.0.1.0/24 dev lan1 src 10.0.1.1
 }
 
-# check_calls SEND_CALL: what each way to call the kernel does by itself.
-check_calls() {
-	echo '--- the firewall forbids it'
+# Forbidden by the firewall; longer than the MTU to the backend, and not to be fragmented;
+# and, which uring cannot tell from a backend's answer, the route of a flow is gone.
+send_refused() {
 	run_in forwarder nft -f - <<-END
 		table ip forbid {
 			chain out {
@@ -78,54 +79,69 @@ check_calls() {
 			}
 		}
 	END
-	loses send_other $count send $count
-	also ip_out_discarded $((count + discarded))
+	send $count
 	run_in forwarder nft delete table ip forbid
-
-	echo '--- longer than the MTU to the backend, and not to be fragmented'
-	loses send_other $((2 * count)) send $count 1700 64 $service_ipv4 445
-
-	[[ $calls == io_uring ]] || check_retries
-
-	echo '--- longer than a frame'
-	loses truncated $count send $count 2100
-
-	echo '--- a worker that stands still'
-	loses udp_receive_buffer - stopped send 2000 1000
-	also service_socket "$(count_of udp_receive_buffer)" udp_other 0
-}
-
-# What is tried once more, as an earlier datagram's error may have come between.
-check_retries() {
-	echo '--- the route of a flow is gone'
+	send $count 1700 64 $service_ipv4 445
+	[[ $calls != io_uring ]] || return 0
 	from_port 5003 1
 	no_route
-	loses send_other $((3 * count)) from_port 5003 $count
-	also tx_full $((3 * count + not_taken)) unreachable 0
+	from_port 5003 $count
 	a_route
-
-	echo '--- backends whose port is closed'
-	is_unreachable() {
-		send 2 100 64 $service_ipv4 445
-		look
-		(($(count_of unreachable) > 0))
-	}
-	wait_for 10 'an answer that nobody listens' is_unreachable || fail "$(<"$drops")"
-	signs unreachable -
-	check_equal 'losses of ours' $((3 * count)) "$(count_of send_other)"
 }
 
-for calls in epoll io_uring mmsg; do
+# What each way to call the kernel does by itself.
+check_sends() {
+	local refused=$((3 * count))
+
+	[[ $calls != io_uring ]] || refused=$((2 * count))
+	echo '--- what the kernel refuses to send'
+	loses send_other $refused send_refused
+	also unreachable 0
+	[[ $calls == io_uring ]] || also tx_full $refused
+}
+
+check_truncated() {
+	echo '--- longer than a frame'
+	loses truncated $count send $count 2100
+}
+
+check_slow_reader() {
+	echo '--- a worker that stands still'
+	loses udp_receive_buffer - stopped send 2000 1000
+	also service_socket "$(($(count_of udp_receive_buffer) - $(count_of flow_socket)))" \
+		udp_other $contradictory
+}
+
+# --- the other ways to call the kernel ---
+
+contradictory=0
+for calls in epoll io_uring; do
 	topology_sockets="calls: $calls"
 	configure < <(services)
 	begin "$calls"
-	not_lost
-	discarded=0
-	not_taken=0
-	[[ $calls != mmsg ]] || break
-	check_calls
+	check_sends
+	check_truncated
+	check_slow_reader
 	end
 done
+
+topology_sockets='calls: mmsg, decoupled: yes, flows: 1'
+configure < <(services)
+begin 'one thread receives, another one forwards'
+
+echo '--- more flows than are allowed'
+loses flows_refused $count send $count
+
+echo '--- the thread that forwards stands still'
+loses ring_full - worker_stopped send 20000
+end
+
+# --- all the way ---
+
+topology_sockets='calls: mmsg'
+configure < <(services)
+begin 'from the end of the way to its beginning'
+not_lost
 
 # --- the way out ---
 
@@ -149,13 +165,124 @@ loses ip_out_no_route $count send_nowhere
 echo '--- what this host routes, and is too long'
 loses ip_fragmentation $count frames client to_backend 1700
 
+# --- sockets ---
+
 echo '--- the queue of the interface is full'
 slow_link 4kb
 loses udp_send_buffer - from_port 5001 $count 1400
-discarded=$(count_of udp_send_buffer)
-also ip_out_discarded "$discarded"
+also ip_out_discarded "$(count_of udp_send_buffer)"
 fast_link
 
-check_calls
+calls=mmsg
+check_sends
 
+echo '--- backends whose port is closed'
+is_unreachable() {
+	send 2 100 64 $service_ipv4 445
+	look
+	(($(count_of unreachable) > 0))
+}
+wait_for 10 'an answer that nobody listens' is_unreachable || fail "$(<"$drops")"
+signs unreachable -
+check_equal 'first, still' send_other "$(json "$drops" 'd["first"]["place"]')"
+
+echo '--- the link goes down, once the way is chosen'
+loses send_link_down $count refused sendmmsg ENETDOWN send $count
+
+echo '--- the kernel has no memory'
+loses send_no_buffers $count refused sendmmsg ENOBUFS send $count
+
+echo '--- the queue of the interface is so long that a socket may send no more'
+taken=$(count_of tx_full)
+slow_link 10mb
+loses send_again - from_port 5002 200 1000
+also tx_full $((taken + $(count_of send_again)))
+fast_link
+
+echo '--- no route to the backend'
+no_route
+loses flow_errors $count send $count
+a_route
+
+# --- routing ---
+
+echo '--- the backend of a connection is removed'
+leave() {
+	frames client client 100 446
+	sed -i 's/name: old,/name: new,/; s/4461/4462/' "$config"
+	ringwayctl reload
+	frames client client 100 446
+}
+loses backend_gone $count leave
+
+echo '--- no backend that takes connections'
+ringwayctl drain web/backend1
+loses no_backend $count send $count
+ringwayctl undrain web/backend1
+
+echo '--- a martian source'
+loses source_martian $count frames client class_e
+
+echo "--- a source of ringway's own"
+loses source_ours $count frames client ours
+
+# --- sockets, UDP and IP ---
+
+check_truncated
+
+echo '--- lengths that contradict each other'
+loses udp_other $count frames client malformed
+
+contradictory=$count
+check_slow_reader
+
+echo '--- answers to a worker that stands still'
+flow_port() {
+	run_in forwarder awk '$3 == "0201000A:1151" { split($2, end, ":"); print end[2]; exit }' \
+		/proc/net/udp
+}
+to_flow() {
+	frames backend1 answer_to_flow 1000 $((16#$(flow_port))) 2000
+}
+lost_before=$(count_of udp_receive_buffer)
+stopped to_flow
+flow_has_lost() {
+	look
+	(($(count_of flow_socket) == $(count_of udp_receive_buffer) - lost_before &&
+		$(count_of flow_socket) > 0))
+}
+wait_for 10 "all in the flow's socket" flow_has_lost || fail "$(<"$drops")"
+echo "flow_socket, $(count_of flow_socket)"
+
+
+echo '--- a wrong checksum'
+loses udp_checksum $count frames client bad_checksum
+
+echo '--- a port on which nobody listens'
+loses udp_no_port $count send $count 100 64 198.51.100.1
+
+echo '--- fragments of which the others never come'
+run_in forwarder sysctl -qw net.ipv4.ipfrag_time=1
+loses ip_reassembly $count frames client first_fragment
+
+echo '--- IPv6 is switched off'
+run_in forwarder sysctl -qw net.ipv6.conf.wan.disable_ipv6=1
+loses ip_in_discarded $count frames client ipv6
+
+echo '--- shorter than the IP header says'
+loses ip_in_truncated $count frames client truncated
+
+echo '--- to be routed on, without a route'
+loses ip_in_no_route $count frames client elsewhere
+
+echo '--- the way back to the source is another one'
+run_in forwarder sysctl -qw net.ipv4.conf.wan.rp_filter=1
+loses ip_in_reverse_path $count frames client no_source
+
+echo "--- an address that is not this host's"
+run_in forwarder sysctl -qw net.ipv4.conf.wan.rp_filter=0 net.ipv4.ip_forward=0
+loses ip_in_address $count send $count 100 64 192.0.2.99
+
+echo '--- a wrong checksum of the IP header'
+loses ip_in_header $count frames client bad_header
 end
