@@ -64,45 +64,47 @@ end() {
 	stop_ringwayd || fail "exit status $? after SIGTERM"
 }
 
+# Without the second that ringwayctl lets go by between two looks: the first place is that
+# since the start.
 look() {
-	ringwayctl drops --json >"$drops"
+	strace -qq -o /dev/null -e trace=clock_nanosleep -e inject=clock_nanosleep:retval=0 \
+		"$BUILD/ringwayctl" -s "$topology_dir/ringway.sock" drops --json >"$drops"
 }
 
 count_of() {
 	json "$drops" "[p['count'] for p in d['places'] if p['place'] == '$1'][0]"
 }
 
-# is_first PLACE [COUNT]: is it marked, with that count?
+# marked PLACE: "PLACE COUNT" if it is marked, otherwise another one; in the last look.
+marked() {
+	json "$drops" "'%s %s' % ((d['first'] or {}).get('place'),
+		[p['count'] for p in d['places'] if p['place'] == '$1'][0])"
+}
+
+# is_first PLACE [COUNT]: is it marked, with that count? What is, is in $first.
 is_first() {
+	first=$(marked "$1")
+	[[ ${first% *} == "$1" && (-z ${2:-} || ${first#* } == "$2") ]]
+}
+
+look_is_first() {
 	look
-	[[ $(json "$drops" 'd["first"] and d["first"]["place"]') == "$1" ]] &&
-		[[ -z ${2:-} || $(count_of "$1") == "$2" ]]
+	is_first "$@"
 }
 
 # lost PLACE [COUNT]: it is the first, at last.
 lost() {
-	wait_for 10 "$1 to be the first" is_first "$1" "${2:-}" || {
+	wait_for 10 "$1 to be the first" look_is_first "$1" "${2:-}" || {
 		json "$drops" '[(p["place"], p["count"]) for p in d["places"] if p["count"]]'
-		fail "$1 is not the first with ${2:-any}: $(json "$drops" 'd["first"]'), $(count_of "$1")"
+		fail "$1 is not the first with ${2:-any}: $first"
 	}
-	echo "first: $1, $(count_of "$1")"
+	echo "first: $first"
 }
 
-# loses PLACE COUNT COMMAND...: what is lost meanwhile is lost there; COUNT - : any.
+# loses PLACE COUNT COMMAND...: what is lost by it is lost there; COUNT - : any.
 loses() {
-	local place=$1 number=${2#-} pid
-
-	# A look takes a second.
-	look &
-	pid=$!
 	"${@:3}" >/dev/null
-	wait "$pid"
-	if [[ $(json "$drops" 'd["first"] and d["first"]["place"]') == "$place" ]] &&
-		[[ -z $number || $(count_of "$place") == "$number" ]]; then
-		echo "first: $place, $(count_of "$place")"
-	else
-		lost "$place" "$number"
-	fi
+	lost "$1" "${2#-}"
 }
 
 # signs [PLACE COUNT]...: counted in the last look, and not called losses. COUNT - : any.

@@ -126,14 +126,14 @@ for calls in epoll io_uring; do
 done
 
 topology_sockets='calls: mmsg, decoupled: yes, flows: 1'
-configure < <(services)
+configure < <(services | sed 's/frame_size/ring_size: 64, &/')
 begin 'one thread receives, another one forwards'
 
 echo '--- more flows than are allowed'
 loses flows_refused $count send $count
 
 echo '--- the thread that forwards stands still'
-loses ring_full - worker_stopped send 20000
+pause_s=0.001 loses ring_full - worker_stopped send 300
 end
 
 # --- all the way ---
