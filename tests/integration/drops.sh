@@ -20,12 +20,11 @@ know() {
 	run_in "$1" ip neighbour replace "$4" lladdr "$5" dev "$2" nud permanent
 }
 
-# drops_up: hosts that know each other, and an echo server on backend1, $echo_pid.
+# drops_up: hosts that know each other, and an echo server on backend1.
 drops_up() {
 	topology_up 2
 	drops=$topology_dir/drops.json
 	start_echo backend1
-	echo_pid=$started_pid
 	client_mac=$(mac_of client wan)
 	wan_mac=$(mac_of forwarder wan)
 	lan1_mac=$(mac_of forwarder lan1)
@@ -218,7 +217,7 @@ map_id() {
 
 # queue_forsake PORT: the first queue of that port has no socket any more.
 queue_forsake() {
-	local index=$(($1 * 64)) # XSK_INDEX
+	local index=$(($1 * 64)) # XSK_INDEX of abi.h
 
 	bpftool map delete id "$(map_id xsks)" key $((index & 255)) $((index >> 8)) 0 0
 }

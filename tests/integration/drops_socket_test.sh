@@ -5,9 +5,9 @@
 #
 # Not here:
 #   udp_memory: net.ipv4.udp_mem is the machine's, no namespace's
-#   softnet_dropped, nic_*: as with AF_XDP (drops_test.sh)
-#   service_socket, ip_out_discarded, tx_full: never the first, they tell more of what is lost
-#     before, and are counted beside it
+#   softnet_*, other nic_*: as with AF_XDP (drops_test.sh)
+#   service_socket, flow_socket, ip_out_discarded, tx_full: never the first, they tell more of
+#     what is lost before, and are counted beside it
 #   send_invalid, not_ours: datagrams under way during a reload (tests/unit/socket_test.c,
 #     tests/unit/forward_test.c)
 # shellcheck source=tests/integration/lib.sh
@@ -220,11 +220,11 @@ ringwayctl drain web/backend1
 loses no_backend $count send $count
 ringwayctl undrain web/backend1
 
-echo '--- a martian source'
-loses source_martian $count frames client class_e
-
 echo "--- a source of ringway's own"
 loses source_ours $count frames client ours
+
+echo '--- a martian source'
+loses source_martian $count frames client class_e
 
 # --- sockets, UDP and IP ---
 

@@ -5,8 +5,10 @@
 # is the first.
 #
 # Elsewhere, because no network brings the daemon there:
-#   rx_fill_empty, rx_invalid, tx_invalid, kick_again, kick_link_down, kick_other: the engine alone, on the
-#     kernel (tests/bpf/af_xdp_test.c): a worker never keeps as many frames, nor spoils rings
+#   rx_fill_empty, tx_invalid, kick_link_down, kick_other: the engine alone, on the kernel
+#     (tests/bpf/af_xdp_test.c): a worker never keeps as many frames, and sends no others
+#   rx_invalid, kick_again: a kernel that errs, or sends in small portions, as before 6.16 it
+#     did (tests/unit/af_xdp_test.c)
 #   source_ours, return_spoofed: XDP has dropped them, but for those under way during a reload
 #     (tests/unit/forward_test.c); malformed: likewise, by the same code
 #   xdp_drop_fib_error: for what kernels of the future may answer
