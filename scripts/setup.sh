@@ -13,7 +13,7 @@ packages=(
 	libxxhash-dev liburing-dev libjansson-dev libcap-ng-dev libpcap-dev libssl-dev
 	# tests and the demo
 	libcmocka-dev ethtool iproute2 ngtcp2-server ngtcp2-client openssl procps python3
-	util-linux valgrind
+	strace util-linux valgrind
 	# the tests' own QUIC server
 	libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev libgnutls28-dev
 	# the rules of configs/, and captures of tests

@@ -25,6 +25,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 
+#include "control/drops.h"
 #include "io/io.h"
 
 #define ETHERTYPE    0x88b5 /* IEEE 802: for local experiments */
@@ -41,6 +42,7 @@ static struct io_port_config ports[PORTS] = { { "in0", 0 }, { "in1", 0 } };
 static int wires[PORTS]; /* packet sockets on out0, out1 */
 static int xskmaps[PORTS];
 static struct io *io;
+static struct nic_stats nics_before[PORTS]; /* when it was opened */
 
 static void run(const char *command)
 {
@@ -126,6 +128,22 @@ static void program_attach(uint32_t port)
 	}
 }
 
+static void pair_make(uint32_t i)
+{
+	char command[256];
+
+	(void)snprintf(command, sizeof(command),
+		       "ip link add in%u type veth peer name out%u && "
+		       "sysctl -qw net.ipv6.conf.in%u.disable_ipv6=1 "
+		       "net.ipv6.conf.out%u.disable_ipv6=1 && "
+		       "ip link set in%u up && ip link set out%u up",
+		       i, i, i, i, i, i);
+	run(command);
+	ports[i].ifindex = if_nametoindex(ports[i].ifname);
+	wires[i] = wire_open(i ? "out1" : "out0");
+	program_attach(i);
+}
+
 static int topology_make(void **state)
 {
 	(void)state;
@@ -133,20 +151,8 @@ static int topology_make(void **state)
 		perror("unshare (this test takes root)");
 		return -1;
 	}
-	for (uint32_t i = 0; i < PORTS; i++) {
-		char command[256];
-
-		(void)snprintf(command, sizeof(command),
-			       "ip link add in%u type veth peer name out%u && "
-			       "sysctl -qw net.ipv6.conf.in%u.disable_ipv6=1 "
-			       "net.ipv6.conf.out%u.disable_ipv6=1 && "
-			       "ip link set in%u up && ip link set out%u up",
-			       i, i, i, i, i, i);
-		run(command);
-		ports[i].ifindex = if_nametoindex(ports[i].ifname);
-		wires[i] = wire_open(i ? "out1" : "out0");
-		program_attach(i);
-	}
+	for (uint32_t i = 0; i < PORTS; i++)
+		pair_make(i);
 	return 0;
 }
 
@@ -178,6 +184,8 @@ static void io_open(enum io_mode mode)
 
 		assert_true(fd >= 0);
 		assert_int_equal(bpf_map_update_elem(xskmaps[i], &key, &fd, BPF_ANY), 0);
+		nic_stats_free(&nics_before[i]);
+		assert_int_equal(nic_stats_read(ports[i].ifname, &nics_before[i]), 0);
 	}
 }
 
@@ -206,6 +214,42 @@ static struct io_stats stats_of(void)
 		out += stats.ports[i].posted + stats.ports[i].sent - stats.ports[i].completed;
 	assert_int_equal(stats.free + stats.held + out, FRAME_COUNT);
 	return stats;
+}
+
+/* What `ringwayctl drops` would say: the place's kind and count, and that nothing before it
+ * is a loss. The kernel counted nothing else, neither did XDP. */
+static void assert_place(const char *name, const char *kind, uint64_t count)
+{
+	struct drops_counts *counts = calloc(1, sizeof(*counts));
+	json_t *places, *place = NULL;
+	size_t i;
+
+	assert_non_null(counts);
+	counts->port_count = PORTS;
+	counts->worker_count = 1;
+	counts->ios[0] = stats_of();
+	for (uint32_t port = 0; port < PORTS; port++) {
+		counts->ifnames[port] = ports[port].ifname;
+		counts->drivers[port] = "veth";
+		assert_int_equal(nic_stats_read(ports[port].ifname, &counts->nics[port]), 0);
+		nic_stats_since(&counts->nics[port], &nics_before[port]);
+	}
+	places = drops_places(counts);
+	json_array_foreach (places, i, place) {
+		json_int_t lost = json_integer_value(json_object_get(place, "count"));
+
+		if (strcmp(json_string_value(json_object_get(place, "place")), name) == 0)
+			break;
+		if (strcmp(json_string_value(json_object_get(place, "kind")), "loss") == 0)
+			assert_int_equal(lost, 0);
+	}
+	assert_non_null(place);
+	assert_int_equal(json_integer_value(json_object_get(place, "count")), count);
+	assert_string_equal(json_string_value(json_object_get(place, "kind")), kind);
+	json_decref(places);
+	for (uint32_t port = 0; port < PORTS; port++)
+		nic_stats_free(&counts->nics[port]);
+	free(counts);
 }
 
 static uint32_t datagram_make(uint32_t number, uint8_t bytes[LEN_MAX])
@@ -427,6 +471,7 @@ static void opens_before_the_link_is_up(void **state)
 	expect_received(0, 0, packets, 8);
 	send_all(packets, 8, 1);
 	assert_int_equal(stats_of().ports[1].kick_errors[IO_KICK_LINK_DOWN], 1);
+	assert_place("kick_link_down", "sign", 1);
 	run("ip link set in1 up");
 	drain(1);
 	wire_expect(1, 0, 8);
@@ -460,6 +505,66 @@ static void outlives_a_lost_link(void **state)
 	assert_int_equal(stats_of().ports[1].completed, 32);
 	drain(0);
 	assert_int_equal(stats_of().held, 0);
+}
+
+/* A worker never keeps so many frames: here all that are not posted, and then the rest. */
+static void counts_what_finds_no_frame(void **state)
+{
+	static struct packet held[FRAME_COUNT], posted[2 * RING];
+	size_t taken = 0, got;
+
+	(void)state;
+	io_open(IO_MODE_COPY);
+	while ((got = engine->take(io, held + taken, BURST_MAX)))
+		taken += got;
+	for (size_t i = 0; i < 2 * RING; i += BURST_MAX) {
+		wire_send(0, (uint32_t)i, BURST_MAX);
+		expect_received(0, (uint32_t)i, posted + i, BURST_MAX);
+	}
+	assert_int_equal(stats_of().free, 0);
+	wire_send(0, 0, 10);
+	assert_place("rx_fill_empty", "loss", 10);
+	for (size_t i = 0; i < taken; i += got) {
+		got = taken - i < BURST_MAX ? taken - i : BURST_MAX;
+		engine->release(io, held + i, got);
+	}
+	assert_int_equal(engine->rx(io, NULL, 0), 0); /* and there are frames again */
+	wire_send(0, 0, 8);
+	expect_received(0, 0, held, 8);
+}
+
+static void counts_what_is_no_frame(void **state)
+{
+	struct packet packets[4];
+
+	(void)state;
+	io_open(IO_MODE_COPY);
+	wire_send(0, 0, 4);
+	expect_received(0, 0, packets, 4);
+	for (size_t i = 0; i < 4; i++)
+		packets[i].len = ETH_HLEN - 1;
+	assert_int_equal(engine->tx(io, packets, 4), 0);
+	assert_place("tx_invalid", "loss", 4);
+}
+
+/* Its socket is left, without a device to send by. */
+static void counts_kicks_that_nobody_takes(void **state)
+{
+	struct packet packets[4];
+
+	(void)state;
+	io_open(IO_MODE_COPY);
+	wire_send(0, 0, 4);
+	expect_received(0, 0, packets, 4);
+	run("ip link delete in1");
+	packets[0].tx_port = 1;
+	assert_int_equal(engine->tx(io, packets, 1), 1);
+	assert_int_equal(stats_of().ports[1].kick_errors[IO_KICK_OTHER], 1);
+	engine->close(io);
+	io = NULL;
+	(void)close(wires[1]);
+	(void)close(xskmaps[1]);
+	pair_make(1);
 }
 
 /* The kernel says twice what it was told. */
@@ -499,10 +604,17 @@ static void wakes_from_its_sleep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(forwards_every_byte),	   TEST(sends_from_anywhere_in_the_frame),
-		TEST(opens_again_at_once),	   TEST(says_why_it_cannot_open),
-		TEST(opens_before_the_link_is_up), TEST(outlives_a_lost_link),
-		TEST(send_buffer_holds_the_ring),  TEST(wakes_from_its_sleep),
+		TEST(forwards_every_byte),
+		TEST(sends_from_anywhere_in_the_frame),
+		TEST(opens_again_at_once),
+		TEST(says_why_it_cannot_open),
+		TEST(opens_before_the_link_is_up),
+		TEST(outlives_a_lost_link),
+		TEST(send_buffer_holds_the_ring),
+		TEST(wakes_from_its_sleep),
+		TEST(counts_what_finds_no_frame),
+		TEST(counts_what_is_no_frame),
+		TEST(counts_kicks_that_nobody_takes),
 	};
 
 	return cmocka_run_group_tests(tests, topology_make, NULL);

@@ -4,7 +4,8 @@
 # where: as many as were lost, and nothing before that place is called a loss. To be
 # sourced behind lib.sh.
 #
-# Each case has a daemon of its own, so that nothing was lost before.
+# One daemon serves many cases: they go from the end of the way to its beginning, so that
+# each time the place that is to be marked is before all that have lost already.
 
 count=20
 
@@ -19,82 +20,178 @@ know() {
 	run_in "$1" ip neighbour replace "$4" lladdr "$5" dev "$2" nud permanent
 }
 
-# drops_up: hosts that know each other, and an echo server on backend1, $echo_pid.
+# drops_up: hosts that know each other, and an echo server on backend1.
 drops_up() {
 	topology_up 2
 	drops=$topology_dir/drops.json
 	start_echo backend1
-	echo_pid=$started_pid
 	client_mac=$(mac_of client wan)
 	wan_mac=$(mac_of forwarder wan)
 	lan1_mac=$(mac_of forwarder lan1)
+	know_all
+}
+
+know_all() {
 	know client wan 198.51.100.1 2001:db8:ff::1 "$wan_mac"
 	know forwarder wan 198.51.100.2 2001:db8:ff::2 "$client_mac"
 	know backend1 lan 10.0.1.1 2001:db8:1::1 "$lan1_mac"
 	know forwarder lan1 10.0.1.2 2001:db8:1::2 "$(mac_of backend1 lan)"
 }
 
-# begin TITLE [SED_EXPRESSION]: a daemon that serves by backend1, and has lost nothing.
-begin() {
-	local config=$topology_dir/ringway.yaml
-
-	echo "--- $1"
-	topology_config "$config" udp
-	sed -i -e '/name: backend2/,/port:/d' -e '/name: lan2/d' "$config"
-	# Rings that are full soon.
-	[[ $topology_engine == socket ]] || echo 'limits: { ring_size: 64 }' >>"$config"
-	sed -i "${2:-}" "$config"
-	start_ringwayd "$config"
+# set_mtu NAME INTERFACE MTU
+set_mtu() {
+	run_in "$1" ip link set "$2" mtu "$3"
 }
 
-# served: a datagram is answered; so everything is in its place.
-served() {
+# configure [SED_EXPRESSION]: $config, of a service that backend1 serves, and what is
+# appended from stdin.
+configure() {
+	config=$topology_dir/ringway.yaml
+	topology_config "$config" udp
+	sed -i -e '/name: backend2/,/port:/d' -e '/name: lan2/d' -e "${1:-}" "$config"
+	cat >>"$config"
+}
+
+# begin TITLE: a daemon by $config, that has lost nothing.
+begin() {
+	echo "=== $1"
+	start_ringwayd "$config"
 	echo_flows $service_ipv4 1 1 >/dev/null
 }
 
+end() {
+	stop_ringwayd || fail "exit status $? after SIGTERM"
+}
+
+# Without the second that ringwayctl lets go by between two looks: the first place is that
+# since the start.
 look() {
-	ringwayctl drops --json >"$drops"
+	strace -qq -o /dev/null -e trace=clock_nanosleep -e inject=clock_nanosleep:retval=0 \
+		"$BUILD/ringwayctl" -s "$topology_dir/ringway.sock" drops --json >"$drops"
 }
 
 count_of() {
 	json "$drops" "[p['count'] for p in d['places'] if p['place'] == '$1'][0]"
 }
 
-# lost PLACE [COUNT]: it is the first, and what has come there is the end of it.
-lost() {
-	wait_for 10 "$1 to be the first" is_first "$1" "${2:-}" || {
-		cat "$drops"
-		fail "$1 is not the first with ${2:-any}: $(json "$drops" 'd["first"]'), $(count_of "$1")"
-	}
-	echo "first: $1, $(count_of "$1")"
-	stop_ringwayd || fail "exit status $? after SIGTERM"
+# marked PLACE: "PLACE COUNT" if it is marked, otherwise another one; in the last look.
+marked() {
+	json "$drops" "'%s %s' % ((d['first'] or {}).get('place'),
+		[p['count'] for p in d['places'] if p['place'] == '$1'][0])"
 }
 
+# is_first PLACE [COUNT]: is it marked, with that count? What is, is in $first.
 is_first() {
-	look
-	[[ $(json "$drops" 'd["first"] and d["first"]["place"]') == "$1" ]] &&
-		[[ -z $2 || $(count_of "$1") == "$2" ]]
+	first=$(marked "$1")
+	[[ ${first% *} == "$1" && (-z ${2:-} || ${first#* } == "$2") ]]
 }
 
-# send COUNT [SIZE [TTL [ADDRESS]]]: from a client's socket, no answer awaited.
+look_is_first() {
+	look
+	is_first "$@"
+}
+
+# lost PLACE [COUNT]: it is the first, at last.
+lost() {
+	wait_for 10 "$1 to be the first" look_is_first "$1" "${2:-}" || {
+		json "$drops" '[(p["place"], p["count"]) for p in d["places"] if p["count"]]'
+		fail "$1 is not the first with ${2:-any}: $first"
+	}
+	echo "first: $first"
+}
+
+# loses PLACE COUNT COMMAND...: what is lost by it is lost there; COUNT - : any.
+loses() {
+	"${@:3}" >/dev/null
+	lost "$1" "${2#-}"
+}
+
+# signs [PLACE COUNT]...: counted in the last look, and not called losses. COUNT - : any.
+signs() {
+	local number
+
+	while (($#)); do
+		number=$(count_of "$1")
+		check_equal "$1, $number" sign \
+			"$(json "$drops" "[p['kind'] for p in d['places'] if p['place'] == '$1'][0]")"
+		[[ $number -gt 0 && ($2 == - || $number == "$2") ]] || fail "$1: not $2, but $number"
+		shift 2
+	done
+}
+
+# also [PLACE COUNT]...: counted in the last look too, further on.
+also() {
+	while (($#)); do
+		check_equal "also $1" "$2" "$(count_of "$1")"
+		shift 2
+	done
+}
+
+# send COUNT [SIZE [TTL [ADDRESS [PORT]]]]: from a client's socket, no answer awaited, and
+# $pause_s after each.
 send() {
-	run_in client python3 -c 'import socket, sys
-count, size, ttl, address, port = sys.argv[1:]
+	run_in client python3 -c 'import socket, sys, time
+count, size, ttl, address, port, pause_s = sys.argv[1:]
 v6 = ":" in address
 sock = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, int(ttl))
 for _ in range(int(count)):
-    sock.sendto(bytes(int(size)), (address, int(port)))' \
-		"$1" "${2:-100}" "${3:-64}" "${4:-$service_ipv4}" "$service_port"
+    sock.sendto(bytes(int(size)), (address, int(port)))
+    time.sleep(float(pause_s))' \
+		"$1" "${2:-100}" "${3:-64}" "${4:-$service_ipv4}" "${5:-$service_port}" "${pause_s:-0}"
 }
 
-# frames NAME KIND [SIZE]: as no socket would make them, from the client or the backend.
+# frames NAME KIND [SIZE [PORT [COUNT]]]: as no socket would make them, from the client or
+# the backend.
 frames() {
 	local interface=lan target=$lan1_mac
 
 	[[ $1 != client ]] || { interface=wan target=$wan_mac; }
 	run_in "$1" python3 "$tests_dir/drops_frames.py" $interface "$(mac_of "$1" $interface)" \
-		"$target" "$2" "${3:-100}" $count
+		"${other_mac:-$target}" "$2" "${3:-100}" "${5:-$count}" ${4:+"$4"}
+}
+
+# worker_id: the kernel's number of the worker's thread.
+worker_id() {
+	grep -l '^worker-0$' "/proc/$ringwayd_pid/task/"*/comm | sed 's|.*/task/\([0-9]*\)/.*|\1|'
+}
+
+# refused CALL[,CALL]... ERROR COMMAND...: meanwhile the kernel refuses these calls of the
+# worker's.
+refused() {
+	local pid
+
+	strace -qq -o "$topology_dir/strace.log" -e "trace=$1" -e "inject=$1:error=$2" \
+		-p "$(worker_id)" &
+	pid=$!
+	topology_pids+=("$pid")
+	wait_for 10 'the worker to be traced' is_traced
+	"${@:3}"
+	wait_for 10 'the call to be refused' grep -q INJECTED "$topology_dir/strace.log"
+	stop "$pid" || true
+}
+
+is_traced() {
+	! grep -q '^TracerPid:	0$' "/proc/$(worker_id)/status"
+}
+
+# stopped COMMAND...: all of ringwayd stands still meanwhile.
+stopped() {
+	kill -STOP "$ringwayd_pid"
+	"$@"
+	kill -CONT "$ringwayd_pid"
+}
+
+# worker_stopped COMMAND...: the worker's thread alone does.
+worker_stopped() {
+	local pid
+
+	python3 "$tests_dir/drops_thread.py" "$(worker_id)" &
+	pid=$!
+	topology_pids+=("$pid")
+	wait_for 10 'the worker to stand still' grep -q '^State:	t' "/proc/$(worker_id)/status"
+	"$@"
+	stop "$pid" || true
 }
 
 # not_lost: nothing is, and nothing was.
@@ -103,4 +200,36 @@ not_lost() {
 	check_equal 'first' None "$(json "$drops" 'd["first"]')"
 	ringwayctl drops | grep -q '^Nothing is lost, and nothing was since ringwayd started' ||
 		fail 'the screen does not say so'
+}
+
+# map_id NAME: of a BPF map of ringwayd's.
+map_id() {
+	local id
+
+	for id in $(sed -n 's/^map_id:\t//p' "/proc/$ringwayd_pid/fdinfo/"* | sort -u); do
+		if bpftool map show id "$id" | grep -q " name $1 "; then
+			echo "$id"
+			return
+		fi
+	done
+	fail "ringwayd has no BPF map $1"
+}
+
+# queue_forsake PORT: the first queue of that port has no socket any more.
+queue_forsake() {
+	local index=$(($1 * 64)) # XSK_INDEX of abi.h
+
+	bpftool map delete id "$(map_id xsks)" key $((index & 255)) $((index >> 8)) 0 0
+}
+
+# service_smuggle PORT: of the service's address, into XDP's rules; then send there.
+service_smuggle() {
+	local port
+
+	port=$(printf '%02x %02x' $(($1 >> 8)) $(($1 & 255)))
+	# struct match_key of 192.0.2.1, UDP; struct service_rule
+	# shellcheck disable=SC2086 # words
+	bpftool map update id "$(map_id services)" key hex 00 00 00 00 00 00 00 00 00 00 ff ff \
+		c0 00 02 01 $port 11 00 value hex ff ff 00 00
+	send $count 100 64 $service_ipv4 "$1"
 }

@@ -1,122 +1,117 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # drops_test.sh - `ringwayctl drops` names the place that loses: datagrams are lost at one
-# place after the other, and each time that place is the first.
+# place after the other, from the end of the way to its beginning, and each time that place
+# is the first.
+#
+# Elsewhere, because no network brings the daemon there:
+#   rx_fill_empty, tx_invalid, kick_link_down, kick_other: the engine alone, on the kernel
+#     (tests/bpf/af_xdp_test.c): a worker never keeps as many frames, and sends no others
+#   rx_invalid, kick_again: a kernel that errs, or sends in small portions, as before 6.16 it
+#     did (tests/unit/af_xdp_test.c)
+#   source_ours, return_spoofed: XDP has dropped them, but for those under way during a reload
+#     (tests/unit/forward_test.c); malformed: likewise, by the same code
+#   xdp_drop_fib_error: for what kernels of the future may answer
+#   softnet_squeezed: net.core.netdev_budget is the machine's, no namespace's
+#   nic_rx_damaged, nic_rx_missed, nic_tx_errors: it takes a card (tests/unit/nic_stats_test.c)
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/integration/drops.sh
 . "$(dirname "$0")/drops.sh"
 
 drops_up
+# Longer than on the other side, and than a frame of 2048 bytes can be.
+set_mtu forwarder wan 2000
+set_mtu client wan 2000
 
-# --- before XDP ---
-
-# Generic XDP is behind the backlog of the CPU that RPS chooses. That one has 3000 rules to
-# ask for each datagram, and so takes them slower than they come.
-begin "a CPU's backlog is full" 's/name: wan/&\n    mode: generic/'
-served
-ip netns exec "$topology_prefix-forwarder" \
-	sh -c 'echo 2 >/sys/class/net/wan/queues/rx-0/rps_cpus'
-{
-	echo 'table ip slow { chain in { type filter hook prerouting priority raw;'
-	seq -f 'ip saddr 203.0.113.1 udp sport %.0f drop' 1 3000
-	echo 'udp dport 5000 drop'
-	echo '}'
-	echo '}'
-} | run_in forwarder nft -f -
-# A socket may have some 270 datagrams on their way, the backlog 1000.
-run_in client taskset -c 0 python3 -c 'import socket
-socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(20)]
-for sock in socks:
-    sock.connect(("198.51.100.1", 5000))
-    sock.setblocking(False)
-for _ in range(500):
-    for sock in socks:
-        try:
-            sock.send(b"x")
-        except BlockingIOError:
-            pass'
-lost softnet_dropped
-run_in forwarder nft delete table ip slow
-ip netns exec "$topology_prefix-forwarder" \
-	sh -c 'echo 0 >/sys/class/net/wan/queues/rx-0/rps_cpus'
-
-# --- XDP ---
-
-begin 'nothing is lost'
-served
+# Rings that are full soon, and a service for each kind of loss that takes its own.
+configure <<END
+  - name: ghost
+    addresses: [$service_ipv4]
+    port: 444
+    protocol: udp
+    mode: nat
+    backends: [{ name: nobody, addresses: [10.0.1.99], port: 4433 }]
+  - name: asking
+    addresses: [$service_ipv4]
+    port: 445
+    protocol: quic
+    mode: nat
+    backends:
+      - { name: one, addresses: [10.0.1.2], port: 4451 }
+      - { name: two, addresses: [10.0.1.2], port: 4452 }
+  - name: leaving
+    addresses: [$service_ipv4]
+    port: 446
+    protocol: udp
+    mode: nat
+    on_remove: drop
+    backends: [{ name: old, addresses: [10.0.1.2], port: 4461 }]
+  - name: direct
+    addresses: [$service_ipv4]
+    port: 447
+    protocol: udp
+    mode: nat
+    return_path: xdp
+    backends: [{ name: direct, addresses: [10.0.1.2], port: 4471 }]
+limits: { ring_size: 64, frame_size: 2048 }
+END
+begin 'from the end of the way to its beginning'
 not_lost
-stop_ringwayd || fail "exit status $? after SIGTERM"
 
-begin 'a martian source'
-served
-frames client martian
-lost xdp_drop_source_martian $count
+# --- the way out ---
 
-begin "a source of ringway's own"
-served
-frames client ours
-lost xdp_drop_source_ours $count
+echo '--- the other end of the link does not take it'
+set_mtu backend1 lan 1300
+loses nic_tx_dropped $count send $count 1400
+signs kick_busy $count
+set_mtu backend1 lan 1500
 
-begin "a backend's address from the clients' side"
-served
-frames client answer
-lost xdp_drop_return_spoofed $count
+echo '--- the kernel has no memory to send, so what is to be sent stays in the ring'
+# Without poll, which sends too in copy mode.
+pause_s=0.002 loses tx_full $count refused sendto,poll ENOBUFS send $((count + 64))
+signs kick_no_buffers -
 
-begin 'lengths that contradict each other'
-served
-frames client malformed
-is_passed() {
-	look
-	[[ $(count_of xdp_pass_malformed) == "$count" ]]
+# --- routing ---
+
+echo '--- longer than the MTU to the backend'
+loses too_big $count send $count 1700
+
+echo '--- the TTL runs out'
+loses ttl_expired $count send $count 100 1
+
+echo '--- an answer while it is asked who owns the connection'
+ask() {
+	frames client client 200 445
+	frames backend1 answer 100 4451
 }
-wait_for 10 'the malformed to be counted' is_passed
-check_equal 'left to the kernel, a sign' None "$(json "$drops" 'd["first"]')"
-stop_ringwayd || fail "exit status $?"
+loses discovery_answer $count ask
 
-begin 'fragments from a backend'
-served
-frames backend1 fragment
-lost xdp_drop_return_unparsed $count
+echo '--- a backend that nobody has'
+loses no_neighbour $count send $count 100 64 $service_ipv4 444
 
-begin 'no MAC address of the client'
-served
-run_in client ip link set wan arp off
-run_in forwarder ip neighbour delete 198.51.100.2 dev wan
-frames backend1 answer
-lost xdp_drop_no_neighbour $count
-run_in client ip link set wan arp on
-know forwarder wan 198.51.100.2 2001:db8:ff::2 "$client_mac"
+echo '--- the backend of a connection is removed'
+leave() {
+	frames client client 100 446
+	sed -i 's/name: old,/name: new,/; s/4461/4462/' "$config"
+	ringwayctl reload
+	frames client client 100 446
+}
+loses backend_gone $count leave
 
-begin 'no route to the client'
-served
-run_in forwarder ip route add blackhole 198.51.100.2/32
-frames backend1 answer
-lost xdp_drop_no_route $count
-run_in forwarder ip route delete blackhole 198.51.100.2/32
+echo '--- no backend that takes connections'
+ringwayctl drain web/backend1
+loses no_backend $count send $count
+ringwayctl undrain web/backend1
 
-begin 'the route leaves by an interface that is not ours'
-served
-run_in forwarder ip neighbour replace 10.0.2.2 lladdr 02:00:00:00:00:42 dev lan2 nud permanent
-run_in forwarder ip route add 198.51.100.2/32 via 10.0.2.2 dev lan2
-frames backend1 answer
-lost xdp_drop_foreign_interface $count
-run_in forwarder ip route delete 198.51.100.2/32
-run_in forwarder ip neighbour delete 10.0.2.2 dev lan2
+echo '--- XDP knows of a service that the worker does not, as during a reload'
+loses not_ours $count service_smuggle 9999
 
-begin 'forwarding is switched off'
-served
-run_in forwarder sysctl -qw net.ipv4.conf.lan1.forwarding=0
-frames backend1 answer
-lost xdp_drop_forwarding_off $count
-run_in forwarder sysctl -qw net.ipv4.conf.lan1.forwarding=1
+# --- parse ---
 
-begin "longer than the MTU to the client"
-served
-run_in forwarder ip route change 198.51.100.0/24 dev wan src 198.51.100.1 mtu lock 1300
-frames backend1 answer 1400
-lost xdp_drop_too_big $count
-run_in forwarder ip route change 198.51.100.0/24 dev wan src 198.51.100.1
+echo '--- UDP over IPv6 without a checksum'
+loses no_checksum $count frames client no_checksum
+
 
 # --- the rings ---
 
@@ -125,20 +120,22 @@ has_line() {
 	grep -q "$1" "$topology_dir/drops.txt" || fail "no $1 in $(<"$topology_dir/drops.txt")"
 }
 
-begin 'a worker that stands still'
-served
-kill -STOP "$ringwayd_pid"
-send 500
-kill -CONT "$ringwayd_pid"
-wait_for 10 'rx_ring_full to be the first' is_first rx_ring_full '' || fail "$(<"$drops")"
+# screen_has PATTERN: does it now?
+screen_has() {
+	ringwayctl drops >"$topology_dir/drops.txt"
+	grep -q "$1" "$topology_dir/drops.txt"
+}
+
+echo '--- a worker that stands still'
+loses rx_ring_full - stopped send 500
 check_true 'as many as did not fit' "$drops" '[p["count"] for p in d["places"]
 	if p["place"] == "rx_ring_full"] == [s["count"] for p in d["places"]
-	if p["place"] == "rx_ring_full" for s in p["sources"]] and not d["first"]["now"]'
-ringwayctl drops >"$topology_dir/drops.txt"
-has_line '^\*  AF_XDP receive  *rx_ring_full  *loss .* wan queue 0$'
+	if p["place"] == "rx_ring_full" for s in p["sources"]]'
+wait_for 10 'no loss now' screen_has '^\*  AF_XDP receive  *rx_ring_full  *loss .* wan queue 0$' ||
+	fail "$(<"$topology_dir/drops.txt")"
 has_line '^Nothing is lost now'
 
-# What loses now is marked, though it is further on.
+echo '--- what loses now is marked, though it is further on'
 start client "$topology_dir/send.log" timeout 60 python3 -c 'import socket, time
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
@@ -146,14 +143,10 @@ while True:
     sock.sendto(bytes(100), ("192.0.2.1", 443))
     time.sleep(0.01)'
 sender=$started_pid
-is_marked() {
-	ringwayctl drops >"$topology_dir/drops.txt"
-	grep -q '^>  routing  *ttl_expired ' "$topology_dir/drops.txt"
-}
-wait_for 10 'ttl_expired to be marked' is_marked || fail "$(<"$topology_dir/drops.txt")"
+wait_for 10 'ttl_expired to be marked' screen_has '^>  routing  *ttl_expired ' ||
+	fail "$(<"$topology_dir/drops.txt")"
 has_line '^   AF_XDP receive  *rx_ring_full '
 has_line '^Lost now, first of all at ttl_expired (routing)'
-echo 'marked: what loses now'
 is_watched() {
 	(($(wc -l <"$topology_dir/watch.json") >= 2))
 }
@@ -167,53 +160,116 @@ assert all(look["first"] == {"place": "ttl_expired", "now": True} for look in lo
 assert all(0.5 < look["seconds"] < 20 for look in looks), looks' "$topology_dir/watch.json" ||
 	fail 'the watch'
 stop "$sender" || true
-stop_ringwayd || fail "exit status $? after SIGTERM"
 
-run_in forwarder ip link set wan mtu 2000
-run_in client ip link set wan mtu 2000
-begin 'longer than a frame' 's/ring_size: 64/&, frame_size: 2048/'
-served
-send $count 1900
-lost rx_dropped $count
-run_in forwarder ip link set wan mtu 1500
-run_in client ip link set wan mtu 1500
+echo '--- longer than a frame'
+loses rx_dropped $count send $count 1900
 
-# --- routing ---
+# --- XDP ---
 
-begin 'the TTL runs out'
-served
-send $count 100 1
-lost ttl_expired $count
+echo '--- a socket that is bound to another interface'
+misplaced() {
+	python3 "$tests_dir/drops_socket.py" "$ringwayd_pid" "$(map_id xsks)"
+	send $count
+}
+loses xdp_redirect_lost $count misplaced
 
-begin 'UDP over IPv6 without a checksum'
-served
-frames client no_checksum
-lost no_checksum $count
 
-begin 'a backend that nobody has' 's/10.0.1.2,/10.0.1.99,/'
-send $count
-lost no_neighbour $count
+echo '--- answers on a queue without a worker'
+queue_forsake 1
+loses xdp_drop_no_socket $count frames backend1 answer
 
-begin 'no backend that takes connections'
-served
-ringwayctl drain web/backend1
-send $count
-lost no_backend $count
+echo '--- the route leaves by an interface that is not ours'
+run_in forwarder ip neighbour replace 10.0.2.2 lladdr 02:00:00:00:00:42 dev lan2 nud permanent
+run_in forwarder ip route add 198.51.100.2/32 via 10.0.2.2 dev lan2
+loses xdp_drop_foreign_interface $count frames backend1 answer
+run_in forwarder ip route delete 198.51.100.2/32
 
-run_in forwarder ip link set lan1 mtu 1300
-begin 'longer than the MTU to the backend'
-served
-send $count 1400
-lost too_big $count
-run_in forwarder ip link set lan1 mtu 1500
+echo '--- longer than the MTU to the client'
+run_in forwarder ip route change 198.51.100.0/24 dev wan src 198.51.100.1 mtu lock 1300
+loses xdp_drop_too_big $count frames backend1 answer 1400
+run_in forwarder ip route change 198.51.100.0/24 dev wan src 198.51.100.1
 
-# --- the way out ---
+echo '--- no MAC address of the client'
+run_in client ip link set wan arp off
+run_in forwarder ip neighbour delete 198.51.100.2 dev wan
+loses xdp_drop_no_neighbour $count frames backend1 answer
+run_in client ip link set wan arp on
+know_all
 
-begin 'the other end of the link does not take it'
-served
-run_in backend1 ip link set lan mtu 1300
-send $count 1400
-wait_for 10 'nic_tx_dropped' is_first nic_tx_dropped $count || fail "$(<"$drops")"
-check_equal 'each a kick that found the driver busy, a sign' $count "$(count_of kick_busy)"
-lost nic_tx_dropped $count
-run_in backend1 ip link set lan mtu 1500
+echo '--- the route to the client encapsulates'
+run_in forwarder ip route add 198.51.100.2/32 encap ip id 1 dst 10.0.2.2 via 10.0.2.2 dev lan2
+loses xdp_drop_route_encapsulates $count frames backend1 answer
+run_in forwarder ip route delete 198.51.100.2/32
+
+echo '--- forwarding is switched off'
+run_in forwarder sysctl -qw net.ipv4.conf.lan1.forwarding=0
+loses xdp_drop_forwarding_off $count frames backend1 answer
+run_in forwarder sysctl -qw net.ipv4.conf.lan1.forwarding=1
+
+echo '--- the route to the client forbids it'
+run_in forwarder ip route add blackhole 198.51.100.2/32
+loses xdp_drop_no_route $count frames backend1 answer
+run_in forwarder ip route delete blackhole 198.51.100.2/32
+
+echo "--- a backend's address from the clients' side"
+loses xdp_drop_return_spoofed $count frames client spoofed
+
+echo '--- clients on a queue without a worker'
+queue_forsake 0
+loses xdp_pass_no_socket $count send $count
+
+echo "--- a source of ringway's own"
+loses xdp_drop_source_ours $count frames client ours
+
+echo '--- a martian source'
+loses xdp_drop_source_martian $count frames client martian
+
+echo '--- fragments from a backend'
+loses xdp_drop_return_unparsed $count frames backend1 answer_fragment
+
+echo '--- what is left to the kernel'
+frames client malformed
+frames client first_fragment
+frames client options
+other_mac=02:00:00:00:00:42 frames client client
+lost xdp_drop_return_unparsed $count
+signs xdp_pass_malformed $count xdp_pass_fragment $count xdp_pass_options - \
+	xdp_pass_other_mac $count
+
+# --- before XDP ---
+
+echo '--- the other end of the link takes nothing from XDP'
+run_in client ethtool -K wan gro off
+loses nic_rx_dropped $count frames backend1 answer 100 4471
+run_in client ethtool -K wan gro on
+end
+
+# Generic XDP is behind the backlog of the CPU that RPS chooses. That one has 3000 rules to
+# ask for each datagram, and so takes them slower than they come.
+sed -i 's/name: wan/&\n    mode: generic/' "$config"
+begin "a CPU's backlog is full"
+ip netns exec "$topology_prefix-forwarder" \
+	sh -c 'for queue in /sys/class/net/wan/queues/rx-*; do echo 2 >$queue/rps_cpus; done'
+{
+	echo 'table ip slow { chain in { type filter hook prerouting priority raw;'
+	seq -f 'ip saddr 203.0.113.1 udp sport %.0f drop' 1 3000
+	echo 'udp dport 5000 drop'
+	echo '}'
+	echo '}'
+} | run_in forwarder nft -f -
+# A socket may have some 270 datagrams on their way, the backlog 1000.
+flood() {
+	run_in client taskset -c 0 python3 -c 'import socket
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(20)]
+for sock in socks:
+    sock.connect(("198.51.100.1", 5000))
+    sock.setblocking(False)
+for _ in range(500):
+    for sock in socks:
+        try:
+            sock.send(b"x")
+        except BlockingIOError:
+            pass'
+}
+loses softnet_dropped - flood
+end

@@ -107,7 +107,7 @@ static void stages_are_in_order(void **state)
 	static const char *const ways[2][9] = {
 		{ "interface in", "softnet", "XDP", "AF_XDP receive", "parse", "routing",
 		  "AF_XDP transmit", "interface out" },
-		{ "interface in", "softnet", "IP in", "UDP in", "sockets in", "parse", "routing",
+		{ "interface in", "softnet", "IP in", "UDP in", "sockets in", "routing",
 		  "sockets out", "IP out" },
 	};
 
@@ -130,14 +130,36 @@ static void stages_are_in_order(void **state)
 	}
 }
 
+/* Of engine socket the kernel parses, routes and fragments; with AF_XDP it is XDP that
+ * sees every source first. */
+static bool can_happen(enum drop_reason reason, bool has_sockets)
+{
+	switch (reason) {
+	case DROP_MALFORMED:
+	case DROP_NO_CHECKSUM:
+	case DROP_TTL_EXPIRED:
+	case DROP_TOO_BIG:
+	case DROP_NO_NEIGHBOUR:
+	case DROP_RETURN_SPOOFED: return !has_sockets;
+	case DROP_SOURCE_MARTIAN: return has_sockets;
+	default: return true;
+	}
+}
+
 static void every_reason_and_verdict_has_its_place(void **state)
 {
 	(void)state;
 	for (int has_sockets = 0; has_sockets < 2; has_sockets++) {
 		counts.has_sockets = has_sockets;
 		for (enum drop_reason reason = 0; reason < DROP_REASON_COUNT; reason++) {
+			json_t *places = drops_places(&counts);
+
 			counts.reasons[reason] = 100 + reason;
-			assert_int_equal(count_of(drop_reason_name(reason)), 100 + reason);
+			if (can_happen(reason, has_sockets))
+				assert_int_equal(count_of(drop_reason_name(reason)), 100 + reason);
+			else
+				assert_null(place_find(places, drop_reason_name(reason)));
+			json_decref(places);
 		}
 	}
 	counts.has_sockets = false;
@@ -208,6 +230,25 @@ static void veth_counts_what_af_xdp_refused(void **state)
 	drops.value = 99; /* read before the rings */
 	assert_int_equal(count_of("nic_rx_dropped"), 0);
 	assert_sources("nic_rx_dropped", "[]");
+}
+
+static void veth_counts_what_redirect_failed_for(void **state)
+{
+	struct nic_counter drops[] = { { "rx_queue_0_drops", false, NIC_RX_DROPPED, 50 },
+				       { "rx_queue_0_drops", false, NIC_RX_DROPPED, 30 } };
+
+	(void)state;
+	counts.nics[0] = (struct nic_stats){ 1, &drops[0] };
+	counts.nics[1] = (struct nic_stats){ 1, &drops[1] };
+	counts.ios[0].ports[0].rx_ring_full = 10;
+	counts.xdp[INGRESS_REDIRECT_SERVICE] = 10 + 60;
+	assert_int_equal(count_of("nic_rx_dropped"), 80);
+	counts.drivers[0] = "veth";
+	assert_sources("nic_rx_dropped",
+		       "[{'name':'int','count':30,'counters':{'rx_queue_0_drops':30}}]");
+	counts.drivers[1] = "veth";
+	assert_int_equal(count_of("nic_rx_dropped"), 80 - 10 - 60);
+	assert_int_equal(count_of("xdp_redirect_lost"), 60);
 }
 
 static void virtio_counts_what_xdp_dropped(void **state)
@@ -289,6 +330,7 @@ int main(void)
 		cmocka_unit_test_setup(every_reason_and_verdict_has_its_place, setup),
 		cmocka_unit_test_setup(sockets_tell_what_they_did_not_send, setup),
 		cmocka_unit_test_setup(veth_counts_what_af_xdp_refused, setup),
+		cmocka_unit_test_setup(veth_counts_what_redirect_failed_for, setup),
 		cmocka_unit_test_setup(virtio_counts_what_xdp_dropped, setup),
 		cmocka_unit_test_setup(no_free_frame_is_not_too_long_a_frame, setup),
 		cmocka_unit_test_setup(softnet_is_on_the_way_or_not, setup),

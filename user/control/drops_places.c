@@ -91,19 +91,41 @@ static uint64_t port_sum(const struct drops_counts *counts, uint32_t port, size_
 
 #define PORT_MEMBER(member) offsetof(struct io_port_stats, member)
 
-/* What the driver calls dropped too, but is counted by XDP or AF_XDP, further on. */
-static uint64_t dropped_later(const struct drops_counts *counts, uint32_t port)
+/* Aimed at a socket by XDP, and neither taken from it, nor refused by it, nor waiting in
+ * its ring. XDP's counters are read first, so it is never too many. */
+static uint64_t redirect_lost(const struct drops_counts *counts)
+{
+	uint64_t arrived = 0;
+
+	for (uint32_t port = 0; port < counts->port_count; port++)
+		arrived += port_sum(counts, port, PORT_MEMBER(received)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_waiting)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_invalid)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
+			   port_sum(counts, port, PORT_MEMBER(rx_dropped));
+	return without(counts->xdp[INGRESS_REDIRECT_SERVICE] + counts->xdp[INGRESS_REDIRECT_RETURN],
+		       arrived);
+}
+
+/* What the driver calls dropped too, but is counted by XDP or AF_XDP, further on. A veth
+ * also counts what redirect failed for: *lost, of which nobody knows the port. */
+static uint64_t dropped_later(const struct drops_counts *counts, uint32_t port, uint64_t dropped,
+			      uint64_t *lost)
 {
 	const char *driver = counts->drivers[port];
+	uint64_t refused, failed;
 
-	if (!driver)
-		return 0;
-	if (strcmp(driver, "veth") == 0)
-		return port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
-		       port_sum(counts, port, PORT_MEMBER(rx_dropped));
-	if (strcmp(driver, "virtio_net") == 0)
+	if (driver && strcmp(driver, "virtio_net") == 0)
 		return nic_stats_sum(&counts->nics[port], NIC_RX_XDP);
-	return 0;
+	if (!driver || strcmp(driver, "veth") != 0)
+		return 0;
+	refused = port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
+		  port_sum(counts, port, PORT_MEMBER(rx_dropped));
+	failed = without(dropped, refused);
+	if (failed > *lost)
+		failed = *lost;
+	*lost -= failed;
+	return refused + failed;
 }
 
 static json_t *nic_counters(const struct nic_stats *stats, enum nic_class class)
@@ -121,11 +143,13 @@ static json_t *nic_counters(const struct nic_stats *stats, enum nic_class class)
 
 static void nic_tally(struct tally *tally, const struct drops_counts *counts, int class)
 {
+	uint64_t lost = redirect_lost(counts);
+
 	for (uint32_t port = 0; port < counts->port_count; port++) {
 		uint64_t count = nic_stats_sum(&counts->nics[port], (enum nic_class) class);
 
 		if (class == NIC_RX_DROPPED)
-			count = without(count, dropped_later(counts, port));
+			count = without(count, dropped_later(counts, port, count, &lost));
 		tally_add(tally, json_string(counts->ifnames[port]), count,
 			  nic_counters(&counts->nics[port], (enum nic_class) class));
 	}
@@ -171,22 +195,10 @@ static void xdp_tally(struct tally *tally, const struct drops_counts *counts, in
 	tally->count = counts->xdp[counter];
 }
 
-/* Aimed at a socket by XDP, and neither taken from it, nor refused by it, nor waiting in
- * its ring. XDP's counters are read first, so it is never too many. */
 static void redirect_tally(struct tally *tally, const struct drops_counts *counts, int unused)
 {
-	uint64_t arrived = 0;
-
 	(void)unused;
-	for (uint32_t port = 0; port < counts->port_count; port++)
-		arrived += port_sum(counts, port, PORT_MEMBER(received)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_waiting)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_invalid)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_ring_full)) +
-			   port_sum(counts, port, PORT_MEMBER(rx_dropped));
-	tally->count = without(counts->xdp[INGRESS_REDIRECT_SERVICE] +
-				       counts->xdp[INGRESS_REDIRECT_RETURN],
-			       arrived);
+	tally->count = redirect_lost(counts);
 }
 
 static void port_tally(struct tally *tally, const struct drops_counts *counts, int offset)
@@ -403,15 +415,21 @@ static const struct place places[] = {
 	       "for an address that is not of this host, or that is impossible",
 	       "the service's address may be missing: `ip address add SERVICE/32 dev lo`; or "
 	       "forwarding is off, where this host is to route as well"),
-	AT_NET("ip_in_no_route", IP_IN, LOSS, IP_IN_NO_ROUTE,
-	       "no route back to the source (rp_filter), or none to the destination",
+	AT_NET("ip_in_reverse_path", IP_IN, LOSS, IP_IN_REVERSE_PATH,
+	       "IPv4 from a source whose route leads elsewhere, or nowhere (rp_filter)",
 	       "`ip route get SOURCE`; with routes that differ by direction use "
 	       "net.ipv4.conf.DEV.rp_filter=2"),
+	AT_NET("ip_in_no_route", IP_IN, LOSS, IP_IN_NO_ROUTE,
+	       "to be routed on by this host, and there is no route",
+	       "`ip route get DESTINATION`; if it was for a service, its address is missing: `ip "
+	       "address add SERVICE/32 dev lo`"),
 	AT_NET("ip_in_truncated", IP_IN, LOSS, IP_IN_TRUNCATED, "shorter than the IP header says",
 	       "it happens on the way here: look at MTUs and offloads of switches and tunnels"),
 	AT_NET("ip_in_discarded", IP_IN, LOSS, IP_IN_DISCARDED,
-	       "no memory, or forbidden by the firewall's or a program's verdict",
-	       "`nft list ruleset` and its counters; then `free -m`"),
+	       "no memory, or IPv6 that is switched off on that interface; what a firewall drops, it alone "
+	       "counts",
+	       "`sysctl net.ipv6.conf.DEV.disable_ipv6`, then `free -m`; for a firewall counters in `nft "
+	       "list ruleset`"),
 	AT_NET("ip_reassembly", IP_IN, LOSS, IP_REASSEMBLY, "fragments of which some never came",
 	       "make senders keep to the path's MTU; QUIC does by itself"),
 	AT_NET("udp_no_port", UDP_IN, LOSS, UDP_NO_PORT,
@@ -448,19 +466,19 @@ static const struct place places[] = {
 	AT_SOCKET("ring_full", SOCKETS_IN, LOSS, RING_FULL,
 		  "received, but the thread that forwards was behind the one that receives",
 		  "forwarding or sending is the limit: more workers, or `engine: af_xdp`"),
-	BY_REASON(MALFORMED, PARSE, BOTH, "look who sends it: `ringwayctl trace --every 1`"),
-	BY_REASON(NO_CHECKSUM, PARSE, BOTH, "the sender must be mended: IPv6 requires it"),
+	BY_REASON(MALFORMED, PARSE, AF_XDP, "look who sends it: `ringwayctl trace --every 1`"),
+	BY_REASON(NO_CHECKSUM, PARSE, AF_XDP, "the sender must be mended: IPv6 requires it"),
 	BY_REASON(NOT_OURS, ROUTING, BOTH,
 		  "a few at a reload are in flight to what was removed; otherwise compare the "
 		  "configuration with where clients send to"),
-	BY_REASON(SOURCE_MARTIAN, ROUTING, BOTH,
+	BY_REASON(SOURCE_MARTIAN, ROUTING, SOCKET,
 		  "forged or misconfigured; let the border router filter it (BCP 38)"),
 	BY_REASON(
 		SOURCE_OURS, ROUTING, BOTH,
 		"look for a route that sends ringway's own datagrams back to it; if there is none, "
 		"somebody forges sources"),
 	BY_REASON(
-		RETURN_SPOOFED, ROUTING, BOTH,
+		RETURN_SPOOFED, ROUTING, AF_XDP,
 		"if it is no attack, the backend is routed another way than the kernel's route to it "
 		"says: compare `ip route get BACKEND` with where its answers come in"),
 	BY_REASON(
@@ -472,16 +490,16 @@ static const struct place places[] = {
 		"as configured: `on_remove: rehash` would move these connections; to let them end, "
 		"drain a backend before it is removed"),
 	BY_REASON(
-		NO_NEIGHBOUR, ROUTING, BOTH,
+		NO_NEIGHBOUR, ROUTING, AF_XDP,
 		"`ringwayctl backends` shows the next hop: a host that is down, a wrong VLAN, or no route "
 		"(`ip route get BACKEND`)"),
 	BY_REASON(
 		DISCOVERY_ANSWER, ROUTING, BOTH,
 		"expected for some milliseconds after clients have moved or ringwayd was restarted; "
 		"QUIC-LB Connection IDs (`quic_lb:`) spare the question"),
-	BY_REASON(TTL_EXPIRED, ROUTING, BOTH,
+	BY_REASON(TTL_EXPIRED, ROUTING, AF_XDP,
 		  "a routing loop, or somebody runs traceroute: `tcpdump -ni DEV 'ip[8] < 2'`"),
-	BY_REASON(TOO_BIG, ROUTING, BOTH,
+	BY_REASON(TOO_BIG, ROUTING, AF_XDP,
 		  "raise the MTU of the interface to the backend, or lower the clients' maximum "
 		  "datagram size"),
 	AT_SOCKET("flows_refused", SOCKETS_OUT, LOSS, FLOWS_REFUSED,
@@ -497,14 +515,14 @@ static const struct place places[] = {
 		"the link is the limit, or a qdisc that holds datagrams: `tc -s qdisc`; "
 		"net.core.wmem_default helps with bursts only"),
 	AT_SEND("send_no_buffers", kick_errors[IO_KICK_NO_BUFFERS],
-		"the kernel had no memory to send it, or the interface's queue was full",
-		"`tc -s qdisc` for the queue, `free -m` for the memory"),
+		"the kernel had no memory to send it",
+		"`free -m`, and `dmesg` for allocations that failed"),
 	AT_SEND("send_link_down", kick_errors[IO_KICK_LINK_DOWN],
 		"the interface to send it by was down",
 		"see to the cable, or to the other end: `ip link show`"),
 	AT_SEND("send_other", kick_errors[IO_KICK_OTHER], "the kernel refused to send it",
-		"EPERM: the firewall (`nft list ruleset`); EMSGSIZE: the MTU; `strace -fe "
-		"trace=network -p PID` shows the errno"),
+		"no route: `ip route get BACKEND`; EPERM: the firewall (`nft list ruleset`); EMSGSIZE: the "
+		"MTU; `strace -fe trace=network -p PID` shows the errno"),
 	AT_SEND("send_invalid", tx_invalid, "what was to be sent belongs to no socket",
 		"a few at a reload are of a service that was removed; otherwise report it"),
 	BY_REASON(
@@ -535,17 +553,19 @@ static const struct place places[] = {
 		"is the backend's program running? `ringwayctl backends`; `health:` would take it "
 		"out"),
 	AT_NET("udp_send_buffer", SOCKETS_OUT, LOSS, UDP_SEND_BUFFER,
-	       "a socket had no room to send, or its interface's queue had none",
-	       "the link is the limit: `tc -s qdisc show dev DEV`; a longer qdisc or "
-	       "net.core.wmem_default helps with bursts only"),
+	       "a socket had no room to send, or the queue or driver of its interface had none",
+	       "if nic_tx_dropped has as many, it was the driver; otherwise the link is the limit: "
+	       "`tc -s qdisc show dev DEV`; a longer qdisc or net.core.wmem_default helps with bursts "
+	       "only"),
 	AT_NET("ip_fragmentation", IP_OUT, LOSS, IP_FRAGMENTATION,
 	       "longer than the MTU of the way out, and not to be fragmented",
 	       "raise that MTU, or lower the maximum datagram size of clients or backends"),
 	AT_NET("ip_out_no_route", IP_OUT, LOSS, IP_OUT_NO_ROUTE, "no route to where it was to go",
 	       "`ip route get BACKEND`; a missing default route, or a link that is down"),
 	AT_NET("ip_out_discarded", IP_OUT, LOSS, IP_OUT_DISCARDED,
-	       "no memory, a firewall's verdict, or a neighbour that does not answer",
-	       "`ip neighbour show nud failed`, then `nft list ruleset`"),
+	       "no memory, a firewall's verdict, or a queue without room",
+	       "ringwayd's own are told before, at sockets out; for others `nft list ruleset`, then "
+	       "`tc -s qdisc`"),
 	AT_NIC("nic_tx_dropped", OUT, TX_DROPPED,
 	       "the driver had no room to send it, or its link was down",
 	       "the link, or on a veth the other end, is slower than what it is sent: compare the rate "

@@ -76,7 +76,7 @@ uint64_t proc_net_table_value(const char *text, const char *table, const char *n
 
 uint64_t proc_net_line_value(const char *text, const char *name)
 {
-	for (; *text; text = line_next(text)) {
+	for (; *name && *text; text = line_next(text)) {
 		const char *rest = text, *word;
 		size_t len = word_next(&rest, &word);
 
@@ -133,7 +133,9 @@ static char *file_read(const char *path)
 static uint64_t counter_of(const char *snmp, const char *netstat, const char *table,
 			   const char *name)
 {
-	return proc_net_table_value(strcmp(table, "IpExt") == 0 ? netstat : snmp, table, name);
+	bool is_extended = strstr(table, "Ext");
+
+	return proc_net_table_value(is_extended ? netstat : snmp, table, name);
 }
 
 /* A thread's own directory has the network namespace that it is in. */

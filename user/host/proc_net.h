@@ -11,10 +11,11 @@
 
 #include "core/table.h"
 
-/* X(constant, table of IPv4, name there, name for IPv6) */
+/* X(constant, table of IPv4, name there, name for IPv6, "": it has none) */
 #define PROC_NET_COUNTERS(X)                                                 \
 	X(IP_IN_HEADER, "Ip", "InHdrErrors", "Ip6InHdrErrors")               \
 	X(IP_IN_ADDRESS, "Ip", "InAddrErrors", "Ip6InAddrErrors")            \
+	X(IP_IN_REVERSE_PATH, "TcpExt", "IPReversePathFilter", "")           \
 	X(IP_IN_NO_ROUTE, "IpExt", "InNoRoutes", "Ip6InNoRoutes")            \
 	X(IP_IN_TRUNCATED, "IpExt", "InTruncatedPkts", "Ip6InTruncatedPkts") \
 	X(IP_IN_DISCARDED, "Ip", "InDiscards", "Ip6InDiscards")              \
@@ -45,7 +46,7 @@ struct proc_net {
  * names and one of values for each table. */
 uint64_t proc_net_table_value(const char *text, const char *table, const char *name);
 
-/* Likewise: as /proc/net/snmp6, a name and its value a line. */
+/* Likewise: as /proc/net/snmp6, a name and its value a line. 0 for "". */
 uint64_t proc_net_line_value(const char *text, const char *name);
 
 /* The sum over all CPUs of a column, from 0: as /proc/net/softnet_stat, in hex. */

@@ -174,22 +174,32 @@ static size_t socket_tx(struct io *io, struct packet *packets, size_t count)
 	return taken;
 }
 
-bool socket_send_failed(struct io *io, int err)
+bool socket_send_may_repeat(int err)
 {
-	struct io_port_stats *port = &io->stats.ports[0];
-
 	switch (err) {
 	case ECONNREFUSED:
 	case EHOSTUNREACH:
 	case ENETUNREACH:
 	case ENOPROTOOPT:
-	case EPROTO: socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1); return true;
-	case EMSGSIZE: counter_add(&port->kick_errors[IO_KICK_OTHER], 1); return true;
-	case EAGAIN: counter_add(&port->kick_errors[IO_KICK_AGAIN], 1); return false;
-	case ENOBUFS: counter_add(&port->kick_errors[IO_KICK_NO_BUFFERS], 1); return false;
-	case ENETDOWN: counter_add(&port->kick_errors[IO_KICK_LINK_DOWN], 1); return false;
-	default: counter_add(&port->kick_errors[IO_KICK_OTHER], 1); return false;
+	case EPROTO:
+	case EMSGSIZE: return true;
+	default: return false;
 	}
+}
+
+static enum io_kick_error send_error(int err)
+{
+	switch (err) {
+	case EAGAIN: return IO_KICK_AGAIN;
+	case ENOBUFS: return IO_KICK_NO_BUFFERS;
+	case ENETDOWN: return IO_KICK_LINK_DOWN;
+	default: return IO_KICK_OTHER;
+	}
+}
+
+void socket_send_refused(struct io *io, int err, uint64_t count)
+{
+	counter_add(&io->stats.ports[0].kick_errors[send_error(err)], count);
 }
 
 /* --- Frames --- */

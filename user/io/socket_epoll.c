@@ -6,7 +6,7 @@
 #include "core/counter.h"
 #include "io/socket_calls.h"
 
-/* How often one datagram may be tried, when the error told was an earlier one's. */
+/* How many reads more than datagrams there may be, when errors of those sent are told. */
 #define TRIES_MAX 2
 
 size_t socket_epoll_read(const struct socket_frames *place, struct socket_end *end,
@@ -37,22 +37,30 @@ size_t socket_epoll_read(const struct socket_frames *place, struct socket_end *e
 	return received;
 }
 
+/* 0, or the errno. */
+static int message_send(struct io *io, const struct socket_message *message)
+{
+	counter_add(&io->stats.ports[0].kicks, 1);
+	return sendto(message->fd, message->payload, message->len, MSG_DONTWAIT,
+		      message->name_size ? &message->name.any : NULL, message->name_size) < 0
+		       ? errno
+		       : 0;
+}
+
 static void epoll_send(struct io *io, struct socket_message *messages, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct socket_message *message = &messages[i];
+		int err = message_send(io, &messages[i]);
 
-		for (int tries = 0; tries < TRIES_MAX; tries++) {
-			counter_add(&io->stats.ports[0].kicks, 1);
-			if (sendto(message->fd, message->payload, message->len, MSG_DONTWAIT,
-				   message->name_size ? &message->name.any : NULL,
-				   message->name_size) >= 0) {
-				message->result = SOCKET_SENT;
-				break;
-			}
-			if (!socket_send_failed(io, errno))
-				break;
+		if (socket_send_may_repeat(err)) {
+			err = message_send(io, &messages[i]);
+			if (!err)
+				socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
 		}
+		if (err)
+			socket_send_refused(io, err, 1);
+		else
+			messages[i].result = SOCKET_SENT;
 	}
 }
 

@@ -70,11 +70,11 @@ static size_t group_gather(struct socket_message *messages, const size_t *pendin
 }
 
 /* All of headers[], which are of one socket. What the kernel refuses is passed over: one
- * datagram's fault is not the next one's. Where it stops after some it does not say why:
- * if it goes on when asked again, it was what an earlier one had met. */
+ * datagram's fault is not the next one's. Where it stops after some it does not say why.
+ * If it goes on when asked again, it was what an earlier one had met. */
 static void group_send(struct io *io, int fd, struct mmsghdr *headers, size_t count, bool *ret_sent)
 {
-	size_t done = 0, tried_again = count;
+	size_t done = 0, repeated = count;
 	bool was_cut = false;
 
 	memset(ret_sent, 0, count * sizeof(*ret_sent));
@@ -83,7 +83,7 @@ static void group_send(struct io *io, int fd, struct mmsghdr *headers, size_t co
 
 		counter_add(&io->stats.ports[0].kicks, 1);
 		if (sent > 0) {
-			if (was_cut)
+			if (was_cut || repeated == done)
 				socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
 			for (int i = 0; i < sent; i++)
 				ret_sent[done++] = true;
@@ -91,12 +91,15 @@ static void group_send(struct io *io, int fd, struct mmsghdr *headers, size_t co
 			continue;
 		}
 		was_cut = false;
-		if (socket_send_failed(io, errno) && tried_again != done)
-			tried_again = done;
-		else if (errno == EAGAIN)
+		if (socket_send_may_repeat(errno) && repeated != done) {
+			repeated = done;
+		} else if (errno == EAGAIN) {
+			socket_send_refused(io, errno, count - done);
 			return;
-		else
+		} else {
+			socket_send_refused(io, errno, 1);
 			done++;
+		}
 	}
 }
 

@@ -312,8 +312,11 @@ static void send_completed(struct io *io, const struct io_uring_cqe *cqe)
 	uint64_t frame = cqe->user_data & ~(uint64_t)TAG_MASK;
 
 	assert(frames_owned_by(&io->frames, frame, FRAMES_SENT));
-	if (cqe->res < 0)
-		(void)socket_send_failed(io, -cqe->res);
+	/* It is lost for what an earlier one met: too late to try again. */
+	if (socket_send_may_repeat(-cqe->res) && cqe->res != -EMSGSIZE)
+		socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
+	else if (cqe->res < 0)
+		socket_send_refused(io, -cqe->res, 1);
 	counter_add(&io->stats.ports[0].completed, 1);
 	frames_give(&io->frames, frame);
 }
@@ -419,7 +422,7 @@ static void uring_send(struct io *io, struct socket_message *messages, size_t co
 		struct io_uring_sqe *sqe = sqe_get(io->uring);
 
 		if (!sqe) {
-			(void)socket_send_failed(io, EAGAIN);
+			socket_send_refused(io, EAGAIN, 1);
 			continue;
 		}
 		if (message->name_size)
