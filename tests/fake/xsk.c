@@ -275,7 +275,7 @@ void fake_receive_raw(uint32_t port, uint64_t address, uint32_t len)
 	struct xdp_desc *entries = ring->ring;
 
 	entries[*ring->producer & ring->mask] = (struct xdp_desc){ .addr = address, .len = len };
-	(*ring->producer)++;
+	__atomic_store_n(ring->producer, *ring->producer + 1, __ATOMIC_RELEASE);
 }
 
 static bool rx_full(uint32_t port)
