@@ -21,6 +21,7 @@
 #include "util/clock.h"
 #include "util/huge_memory.h"
 #include "util/options.h"
+#include "util/thread.h"
 
 #define CHUNK_SIZE 2048
 #define HEADROOM   256
@@ -66,7 +67,7 @@ static const struct known {
 
 static struct {
 	uint64_t connections, backends, services, passes, disturbance_kib;
-	uint64_t size, burst, initials_percent, encrypted_percent;
+	uint64_t size, burst, initials_percent, encrypted_percent, workers;
 	const char *known_name;
 	bool is_return, is_ipv6;
 } arguments = { .connections = 1000000,
@@ -75,6 +76,7 @@ static struct {
 		.passes = 200,
 		.size = SIZE_MIN,
 		.burst = BURST_MAX,
+		.workers = 1,
 		.known_name = "nothing" };
 
 static const struct known *known;
@@ -105,6 +107,8 @@ static const struct option_entry entries[] = {
 	  .number = &arguments.initials_percent, .minimum = 0, .maximum = 100 },
 	{ 0, "encrypted", "PERCENT", "of the Connection IDs of --known=quic-lb; default 0",
 	  .number = &arguments.encrypted_percent, .minimum = 0, .maximum = 100 },
+	{ 0, "workers", "COUNT", "threads, each on a CPU, with the tables in common; default 1",
+	  .number = &arguments.workers, .minimum = 1, .maximum = WORKER_COUNT_MAX },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
 	{ 0, "ipv6", NULL, "IPv6 instead of IPv4", .flag = &arguments.is_ipv6 },
 };
@@ -424,39 +428,96 @@ static uint64_t clock_cost_ns(void)
 	return shortest_ns / LOOKS;
 }
 
-/* Time a datagram, in ns. */
-static double pass_run(struct forward_ctx *ctx, uint8_t *chunks, uint64_t *random, uint64_t cost_ns)
+/* A thread, and all that it has to itself. */
+struct bencher {
+	pthread_t thread;
+	struct router_worker worker;
+	struct forward_stats stats;
+	struct forward_ctx ctx;
+	struct packet pool[POOL_COUNT];
+	uint8_t *chunks;
+	uint64_t random, cost_ns;
+	double *runs; /* of all passes: time a datagram, in ns */
+} __attribute__((aligned(64)));
+
+static double pass_run(struct bencher *bencher)
 {
-	static struct packet pool[POOL_COUNT];
+	struct packet *pool = bencher->pool;
 	uint64_t spent_ns = 0;
 
 	for (size_t i = 0; i < POOL_COUNT; i++)
-		pool[i] = frame_make(chunks + i * CHUNK_SIZE, connection_next(random),
-				     arguments.services, arguments.backends);
+		pool[i] = frame_make(bencher->chunks + i * CHUNK_SIZE,
+				     connection_next(&bencher->random), arguments.services,
+				     arguments.backends);
 	for (size_t i = 0; i < POOL_COUNT; i += arguments.burst) {
 		size_t left = POOL_COUNT - i;
 		uint64_t start_ns, took_ns;
 
 		caches_disturb();
 		start_ns = clock_ns();
-		(void)forward_burst(ctx, pool + i, left < arguments.burst ? left : arguments.burst);
+		(void)forward_burst(&bencher->ctx, pool + i,
+				    left < arguments.burst ? left : arguments.burst);
 		took_ns = clock_ns() - start_ns;
-		spent_ns += took_ns > cost_ns ? took_ns - cost_ns : 0;
+		spent_ns += took_ns > bencher->cost_ns ? took_ns - bencher->cost_ns : 0;
 	}
 	return (double)spent_ns / POOL_COUNT;
 }
 
+static void *bencher_run(void *arg)
+{
+	struct bencher *bencher = arg;
+
+	for (size_t pass = 0; pass < arguments.passes; pass++)
+		bencher->runs[pass] = pass_run(bencher);
+	return NULL;
+}
+
+static void bencher_init(struct bencher *bencher, struct table *table, struct router *router,
+			 uint64_t index, double *runs)
+{
+	router_worker_init(&bencher->worker, quic_lb_scratch_new(), NOW_MS);
+	bencher->ctx.stats = &bencher->stats;
+	bencher->ctx.route.worker = &bencher->worker;
+	bencher->ctx.route.router = router;
+	bencher->ctx.route.table = table;
+	bencher->ctx.route.now_ms = NOW_MS;
+	bencher->chunks = huge_memory_new((size_t)POOL_COUNT * CHUNK_SIZE); /* as a UMEM is */
+	bencher->random = 1 + index;
+	bencher->cost_ns = clock_cost_ns();
+	bencher->runs = runs;
+}
+
+/* One stays where it is, as callers may have pinned it. */
+static void benchers_run(struct bencher *benchers, size_t count)
+{
+	if (count == 1) {
+		(void)bencher_run(&benchers[0]);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (thread_start("bencher", (int)i, bencher_run, &benchers[i], &benchers[i].thread))
+			abort();
+	for (size_t i = 0; i < count; i++)
+		(void)pthread_join(benchers[i].thread, NULL);
+}
+
+static void benchers_report(const struct bencher *benchers, size_t count, double *runs)
+{
+	for (size_t i = 0; i < count; i++)
+		if (benchers[i].stats.forwarded != arguments.passes * POOL_COUNT) {
+			(void)fprintf(stderr, "forward: datagrams were dropped: the figures mean "
+					      "nothing\n");
+			exit(EXIT_FAILURE);
+		}
+	report(runs, count * arguments.passes);
+}
+
 int main(int argc, char **argv)
 {
-	static struct forward_stats stats;
-	uint8_t *chunks = huge_memory_new((size_t)POOL_COUNT * CHUNK_SIZE); /* as a UMEM is */
 	int operands, status = options_parse(&options, argc, argv, &operands);
-	static struct router_worker worker;
-	struct forward_ctx ctx = { .stats = &stats,
-				   .route.worker = &worker,
-				   .route.now_ms = NOW_MS };
-	size_t service_count, backend_count, passes;
-	uint64_t random = 1, cost_ns = clock_cost_ns();
+	struct bencher *benchers;
+	struct router *router;
+	struct table *table;
 	double *runs, resident;
 
 	if (status >= 0)
@@ -470,29 +531,25 @@ int main(int argc, char **argv)
 		arguments.encrypted_percent = 100;
 	if (known->by == KNOWN_LB)
 		lb_prepare();
-	service_count = arguments.services;
-	backend_count = arguments.backends;
-	passes = arguments.passes;
-	runs = calloc(passes, sizeof(*runs));
-	ctx.route.table = table_make(service_count, backend_count);
+	table = table_make(arguments.services, arguments.backends);
 	resident = memory_resident();
-	ctx.route.router = router_make(service_count, backend_count);
+	router = router_make(arguments.services, arguments.backends);
 	resident = memory_resident() - resident;
-	router_worker_init(&worker, quic_lb_scratch_new(), NOW_MS);
-	for (size_t pass = 0; pass < passes; pass++)
-		runs[pass] = pass_run(&ctx, chunks, &random, cost_ns);
-	if (stats.forwarded != passes * POOL_COUNT) {
-		(void)fprintf(stderr,
-			      "forward: datagrams were dropped: the figures mean nothing\n");
-		return EXIT_FAILURE;
-	}
-	report(runs, passes);
+	runs = calloc(arguments.workers * arguments.passes, sizeof(*runs));
+	benchers = huge_memory_new(arguments.workers * sizeof(*benchers));
+	for (uint64_t i = 0; i < arguments.workers; i++)
+		bencher_init(&benchers[i], table, router, i, runs + i * arguments.passes);
+	benchers_run(benchers, arguments.workers);
+	benchers_report(benchers, arguments.workers, runs);
 	if (known->by != KNOWN_NOT)
 		memory_report(resident);
-	quic_lb_scratch_free(worker.quic_lb);
-	table_free((struct table *)ctx.route.table);
-	router_free(ctx.route.router);
-	free(chunks);
+	for (uint64_t i = 0; i < arguments.workers; i++) {
+		quic_lb_scratch_free(benchers[i].worker.quic_lb);
+		free(benchers[i].chunks);
+	}
+	free(benchers);
 	free(runs);
+	table_free(table);
+	router_free(router);
 	return EXIT_SUCCESS;
 }

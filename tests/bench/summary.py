@@ -309,6 +309,22 @@ set key bottom right
         subprocess.run(["gnuplot"], input=plot, text=True, check=True)
 
 
+def sharing_suite(rows):
+    table, ratios, bars, times = [], {}, {}, {}
+    for r in rows:
+        known = r["row"]["subject"].split("known ")[1].split(",")[0]
+        times.setdefault(known, {}).setdefault(r["form"], []).append(r["row"]["value"])
+    for known, of_form in times.items():
+        both = of_form["apart"]
+        apart = [statistics.mean(both[i:i + 2]) for i in range(0, len(both), 2)]
+        metric = "time a datagram, 10th percentile"
+        table.append(row(f"two workers, known {known}", metric, "ns", of_form["together"]))
+        table.append(row(f"two processes, known {known}", metric, "ns", apart))
+        bars[f"two workers to two processes, known {known}"] = pair_bar(
+            [ours / theirs for ours, theirs in zip(of_form["together"], apart)], 1.05, False)
+    return {"suite": "sharing", "rows": table, "ratios": ratios, "bars": bars}
+
+
 PLOTS = {"opponents": lambda suite, _, out: opponents_plot(suite, out),
          "growth": lambda _, rows, out: growth_plots(rows, out)}
 
@@ -328,7 +344,7 @@ def show(suite):
 
 
 SUITES = {"forward": forward_suite, "path": path_suite, "opponents": opponents_suite,
-          "growth": growth_suite}
+          "growth": growth_suite, "sharing": sharing_suite}
 
 
 def main(out, names):
