@@ -191,8 +191,8 @@ count_only_filter_case() {
 	arrived=$(taken) refused=$(udp_no_ports)
 	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --port=4433 \
 		--count-only --json
-	sink=$started
-	wait_for "the sink" grep -q '^counting on' "$dir/sink.err"
+	sink=$started_pid
+	wait_for 10 "the sink" grep -q '^counting on' "$dir/sink.err"
 	run_in source bash -c 'echo "too short" >/dev/udp/10.9.2.2/4433
 		head -c 200 /dev/zero >/dev/udp/10.9.2.2/4433'
 	for port in 4434 4433; do
@@ -200,10 +200,9 @@ count_only_filter_case() {
 			--count=$((port == 4433 ? 500 : 300)) >/dev/null 2>"$dir/send.err" ||
 			fail "send: $(cat "$dir/send.err")"
 	done
-	wait_for "those counted" taken_is $((arrived + 500))
-	wait_for "those of others" no_ports_are $((refused + 302))
-	kill -TERM "$sink"
-	wait "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	wait_for 10 "those counted" taken_is $((arrived + 500))
+	wait_for 10 "those of others" no_ports_are $((refused + 302))
+	stop "$sink" || fail "the sink: $(cat "$dir/sink.err")"
 	check "counted only: of the port" "$dir/sink.json" \
 		'd[0]["received"] == 500 and d[0]["bytes"] == 100000'
 	echo "counted only: of the port"
