@@ -97,6 +97,9 @@ bool affinity_insert_at(const struct affinity_key *key, uint16_t slot, bool prov
 static inline void affinity_touch(const struct affinity_entry *entry, bool proven,
 				  uint16_t now_ticks);
 
+/* Proven, and fresh: affinity_touch() would leave it as it is. Hot. */
+static inline bool affinity_is_settled(const struct affinity_entry *entry, uint16_t now_ticks);
+
 /* Give the entry to another backend, fresh; proven is kept. False: somebody else
  * has changed it meanwhile. Hot. */
 bool affinity_replace(const struct affinity_entry *entry, uint16_t slot, uint16_t now_ticks);
@@ -313,6 +316,14 @@ static inline bool affinity_insert(struct affinity *table, uint64_t hash, uint16
 	struct affinity_key key = affinity_key(table, hash);
 
 	return affinity_insert_at(&key, slot, proven, now_ticks, max_age_ticks, stats);
+}
+
+static inline bool affinity_is_settled(const struct affinity_entry *entry, uint16_t now_ticks)
+{
+	const uint64_t settled = (uint64_t)now_ticks << AFFINITY_TICKS_SHIFT | AFFINITY_PROVEN;
+	const uint64_t mask = AFFINITY_TICKS_MASK << AFFINITY_TICKS_SHIFT | AFFINITY_PROVEN;
+
+	return !((entry->seen ^ settled) & mask);
 }
 
 /* Who was faster has made it fresh as well, or has taken it away. If it was proven

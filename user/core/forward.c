@@ -9,12 +9,6 @@
 
 #define KEEP ROUTE_FORWARD
 
-static void headers_prefetch(const struct packet *packets, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		__builtin_prefetch(packets[i].data);
-}
-
 /* Metadata is XDP's word, but it came through memory that frames lie in, and it is
  * as old as the frame: the backend may be gone, or be another slot's by now, and the
  * slot another address's. */
@@ -183,7 +177,6 @@ size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t cou
 	assert(count <= BURST_MAX);
 	ctx->copy_count = 0;
 	ctx->route.now_ticks = affinity_ticks(ctx->route.now_ms);
-	headers_prefetch(packets, count);
 	packets_parse(ctx, packets, count, routes);
 	counter_add(&ctx->stats->new_connections,
 		    routes_decide(&ctx->route, packets, routes, count));

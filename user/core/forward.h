@@ -50,7 +50,8 @@ struct forward_ctx {
 /* Forward count (at most BURST_MAX) packets in place; returns how many are kept.
  * Those move to the front in arrival order, rewritten, tx_port set. The rest,
  * packets[kept..count), are counted by reason and still the caller's to release.
- * No frame is read or written outside [data, data + len). Hot. */
+ * No frame is read or written outside [data, data + len). Hot: headers that are not in
+ * a cache yet should have been asked for. */
 size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count);
 
 #endif

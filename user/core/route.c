@@ -437,7 +437,7 @@ HOT_INLINE int route_find(const struct route_ctx *ctx, struct packet *packet, st
 	}
 	decide(ctx, packet, route, entry.slot, ROUTE_CID);
 	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
-	if (route->is_proof && entry.proven && !entry.age_ticks)
+	if (route->is_proof && affinity_is_settled(&entry, ctx->now_ticks))
 		return ROUTE_FORWARD;
 	entry_touch(ctx, &entry, route->is_proof);
 	tuple_begin(ctx, route);
