@@ -99,7 +99,7 @@ measure_all() {
 }
 
 command -v valgrind >/dev/null || skip 'valgrind is missing'
-! nm -u "$build/user/core/forward.o" | grep -qE '__(asan|ubsan|tsan)_' ||
+[[ ! $(nm -u "$build/user/core/forward.o") =~ __(asan|ubsan|tsan)_ ]] ||
 	skip 'a sanitizer has put in instructions of its own'
 [[ $(made_with) == "$recorded_with" ]] ||
 	skip "recorded with $recorded_with, and this is made with $(made_with)"

@@ -198,7 +198,7 @@ worker_stopped() {
 not_lost() {
 	look
 	check_equal 'first' None "$(json "$drops" 'd["first"]')"
-	ringwayctl drops | grep -q '^Nothing is lost, and nothing was since ringwayd started' ||
+	[[ $(ringwayctl drops) == *'Nothing is lost, and nothing was since ringwayd started'* ]] ||
 		fail 'the screen does not say so'
 }
 
@@ -207,7 +207,7 @@ map_id() {
 	local id
 
 	for id in $(sed -n 's/^map_id:\t//p' "/proc/$ringwayd_pid/fdinfo/"* | sort -u); do
-		if bpftool map show id "$id" | grep -q " name $1 "; then
+		if [[ $(bpftool map show id "$id") == *" name $1 "* ]]; then
 			echo "$id"
 			return
 		fi

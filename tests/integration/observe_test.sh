@@ -51,7 +51,7 @@ check_equal 'plain UDP' 'only new' \
 ringwayctl lookup web --cid $cid_of_2 >"$topology_dir/lookup.txt"
 check_equal 'in words' 'web/backend2, by rule quic_lb: the Connection ID names the server' \
 	"$(<"$topology_dir/lookup.txt")"
-ringwayctl lookup web --cid $unknown | grep -q 'give it with --from' || fail 'no word on --from'
+[[ $(ringwayctl lookup web --cid $unknown) == *'give it with --from'* ]] || fail 'no word on --from'
 
 # lookup_refused PATTERN ARGUMENT...
 lookup_refused() {
@@ -201,7 +201,7 @@ check_true 'fill' "$topology_dir/stats.json" '0 < d["tables"]["tuples"]["fill"] 
 check_true 'rules' "$topology_dir/stats.json" \
 	'd["totals"]["decided"]["four_tuple"] > 0 and d["totals"]["decided"]["new"] == 7'
 check_conservation "$topology_dir/stats.json"
-ringwayctl stats | grep -q 'four_tuple .*the 4-tuple is known' || fail "$(ringwayctl stats)"
+[[ $(ringwayctl stats) =~ four_tuple\ .*'the 4-tuple is known' ]] || fail "$(ringwayctl stats)"
 is_down() {
 	ringwayctl backends --json >"$topology_dir/backends.json"
 	[[ $(json "$topology_dir/backends.json" '[h["state"] for b in d if b["backend"] == "backend2"
@@ -213,5 +213,5 @@ stop "$echo_of_2" || true
 wait_for 10 'backend2 to be down' is_down
 check_true 'reason' "$topology_dir/backends.json" \
 	'all(h["reason"] for b in d if b["backend"] == "backend2" for h in b["health"])'
-ringwayctl backends | grep -qE 'backend2 .*down [0-9]+ s: ' || fail "$(ringwayctl backends)"
+[[ $(ringwayctl backends) =~ backend2\ .*'down '[0-9]+' s: ' ]] || fail "$(ringwayctl backends)"
 stop_ringwayd || fail "exit status $? after SIGTERM"
