@@ -95,6 +95,8 @@ look_is_first() {
 lost() {
 	wait_for 10 "$1 to be the first" look_is_first "$1" "${2:-}" || {
 		json "$drops" '[(p["place"], p["count"]) for p in d["places"] if p["count"]]'
+		ringwayctl stats # what was decided for those that were not lost at all
+		ringwayctl backends
 		fail "$1 is not the first with ${2:-any}: $first"
 	}
 	echo "first: $first"
