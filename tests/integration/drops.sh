@@ -153,6 +153,20 @@ frames() {
 		"${other_mac:-$target}" "$2" "${3:-100}" "${5:-$count}" ${4:+"$4"}
 }
 
+# leave: the backend of a connection to port 446 is removed, and the connection goes on.
+leave() {
+	frames client client 100 446
+	sed -i 's/name: old,/name: new,/; s/4461/4462/' "$config"
+	ringwayctl reload
+	frames client client 100 446
+}
+
+# strangers: by a source port of their own, as one that has been used before would be of a
+# known 4-tuple.
+strangers() {
+	frames client client 100 "$service_port"
+}
+
 # worker_id: the kernel's number of the worker's thread.
 worker_id() {
 	grep -l '^worker-0$' "/proc/$ringwayd_pid/task/"*/comm | sed 's|.*/task/\([0-9]*\)/.*|\1|'

@@ -207,17 +207,11 @@ a_route
 # --- routing ---
 
 echo '--- the backend of a connection is removed'
-leave() {
-	frames client client 100 446
-	sed -i 's/name: old,/name: new,/; s/4461/4462/' "$config"
-	ringwayctl reload
-	frames client client 100 446
-}
 loses backend_gone $count leave
 
 echo '--- no backend that takes connections'
 ringwayctl drain web/backend1
-loses no_backend $count send $count
+loses no_backend $count strangers
 ringwayctl undrain web/backend1
 
 echo "--- a source of ringway's own"
