@@ -195,7 +195,7 @@ static struct table *table_make(size_t service_count, size_t backend_count)
 					 .services = services,
 					 .service_count = service_count,
 					 .hash_key = "forward_bench",
-					 .memory_prepare = huge_pages_ask };
+					 .memory_new = huge_memory_new };
 	struct table *table = NULL;
 
 	for (size_t s = 0; s < service_count; s++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/forward.h"
+#include "util/huge_memory.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -33,7 +34,8 @@ static struct table *table_make(void)
 					 .port_count = 1,
 					 .services = services,
 					 .service_count = 1,
-					 .hash_key = "fuzz" };
+					 .hash_key = "fuzz",
+					 .memory_new = huge_memory_new };
 	struct table *table = NULL;
 
 	if (table_build(&spec, &table))

@@ -12,6 +12,7 @@
 #include "datagram.h"
 #include "ringway/checksum.h"
 #include "test.h"
+#include "util/huge_memory.h"
 
 enum { PORT_CLIENTS, PORT_BACKENDS, PORT_COUNT };
 enum { SERVICE_WEB, SERVICE_DNS, SERVICE_EMPTY, SERVICE_L2, SERVICE_COUNT };
@@ -107,7 +108,8 @@ static int setup(void **state)
 				   .port_count = PORT_COUNT,
 				   .services = services,
 				   .service_count = SERVICE_COUNT,
-				   .hash_key = "0123456789abcdef" };
+				   .hash_key = "0123456789abcdef",
+				   .memory_new = huge_memory_new };
 
 	(void)state;
 	for (size_t i = 0; i < PORT_COUNT; i++) {
@@ -786,7 +788,8 @@ static int table_try(struct table_service *services, size_t count, size_t port_c
 	const struct table_spec spec = { .ports = &port,
 					 .port_count = port_count,
 					 .services = services,
-					 .service_count = count };
+					 .service_count = count,
+					 .memory_new = huge_memory_new };
 	struct table *built = NULL;
 	int err = table_build(&spec, &built);
 
@@ -880,19 +883,25 @@ static void a_table_refuses(void **state)
 static struct {
 	uint8_t *start;
 	size_t size;
-} prepared;
+} given;
 
-static void memory_note(void *memory, size_t size)
+static void *memory_give(size_t size)
 {
-	prepared.start = memory;
-	prepared.size = size;
-	memset(memory, 0xaa, size); /* what was there before */
+	given.start = huge_memory_new(size);
+	given.size = size;
+	return given.start;
 }
 
-static void assert_prepared(const void *memory, size_t size)
+static void *memory_refuse(size_t size)
 {
-	assert_in_range((uintptr_t)memory, (uintptr_t)prepared.start,
-			(uintptr_t)prepared.start + prepared.size - size);
+	(void)size;
+	return NULL;
+}
+
+static void assert_given(const void *memory, size_t size)
+{
+	assert_in_range((uintptr_t)memory, (uintptr_t)given.start,
+			(uintptr_t)given.start + given.size - size);
 }
 
 static void a_table_is_one_piece_of_memory(void **state)
@@ -902,25 +911,26 @@ static void a_table_is_one_piece_of_memory(void **state)
 					       .backends = backends,
 					       .backend_count = 2 };
 	const struct table_port port = { .mtu = MTU };
-	const struct table_spec spec = { .ports = &port,
-					 .port_count = 1,
-					 .services = &service,
-					 .service_count = 1,
-					 .memory_prepare = memory_note };
+	struct table_spec spec = { .ports = &port,
+				   .port_count = 1,
+				   .services = &service,
+				   .service_count = 1,
+				   .memory_new = memory_refuse };
 	struct table *built = NULL;
 	const struct maglev *maglev;
 
 	(void)state;
+	assert_int_equal(table_build(&spec, &built), -ENOMEM);
+	assert_null(built);
+	spec.memory_new = memory_give;
 	assert_int_equal(table_build(&spec, &built), 0);
-	assert_int_equal((uintptr_t)prepared.start % (2 << 20), 0);
-	assert_int_equal(prepared.size % (2 << 20), 0);
-	assert_prepared(built, sizeof(*built));
-	assert_prepared(built->targets, 8 * FAMILY_COUNT * sizeof(*built->targets));
-	assert_prepared(built->owners, 8 * FAMILY_COUNT * sizeof(*built->owners));
-	assert_prepared(built->matches, (built->match_mask + 1) * sizeof(*built->matches));
-	assert_prepared(built->service_backends, 2 * sizeof(*built->service_backends));
+	assert_given(built, sizeof(*built));
+	assert_given(built->targets, 8 * FAMILY_COUNT * sizeof(*built->targets));
+	assert_given(built->owners, 8 * FAMILY_COUNT * sizeof(*built->owners));
+	assert_given(built->matches, (built->match_mask + 1) * sizeof(*built->matches));
+	assert_given(built->service_backends, 2 * sizeof(*built->service_backends));
 	maglev = &built->services[0].maglev[FAMILY_IPV4];
-	assert_prepared(maglev->slots, maglev->size * sizeof(*maglev->slots));
+	assert_given(maglev->slots, maglev->size * sizeof(*maglev->slots));
 	assert_int_equal(built->services[0].maglev[FAMILY_IPV6].size, 0);
 	assert_int_equal(table_owner(built, 7, FAMILY_IPV4), 0);
 	assert_int_equal(table_owner(built, 6, FAMILY_IPV4), TABLE_NOBODY);

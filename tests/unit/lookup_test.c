@@ -8,6 +8,7 @@
 #include "core/key.h"
 #include "dataplane/router_memory.h"
 #include "ringway/match.h"
+#include "util/huge_memory.h"
 #include "util/number.h"
 
 #include "test.h" /* last: cmocka's fail() would hide ours */
@@ -57,9 +58,11 @@ static void table_set(bool discovers, bool drops_gone)
 		.backend_count = ARRAY_LEN(backends),
 	};
 	const struct table_port port = { .mtu = 1500 };
-	const struct table_spec spec = {
-		.ports = &port, .port_count = 1, .services = &service, .service_count = 1
-	};
+	const struct table_spec spec = { .ports = &port,
+					 .port_count = 1,
+					 .services = &service,
+					 .service_count = 1,
+					 .memory_new = huge_memory_new };
 
 	endpoint_set(&backends[0].endpoint, "10.0.0.1", "fd00::1", 4433);
 	endpoint_set(&backends[1].endpoint, "10.0.0.2", "fd00::2", 4433);

@@ -11,6 +11,7 @@
 #include "datagram.h"
 #include "ringway/match.h"
 #include "test.h"
+#include "util/huge_memory.h"
 
 #define SERVICE	     0
 #define BACKENDS_MAX 6
@@ -72,7 +73,8 @@ static inline void world_set(const struct world *world)
 					 .port_count = 1,
 					 .services = &service,
 					 .service_count = 1,
-					 .hash_key = "route_test" };
+					 .hash_key = "route_test",
+					 .memory_new = huge_memory_new };
 
 	service.endpoint = endpoint(service_addr, SERVICE_PORT);
 	service.backends = backends;

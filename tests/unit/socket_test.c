@@ -26,6 +26,7 @@
 #include "io/io.h"
 #include "io/socket_files.h"
 #include "util/clock.h"
+#include "util/huge_memory.h"
 #include "util/number.h"
 
 #include "datagram.h"
@@ -178,9 +179,11 @@ static struct table *table_make(void)
 	struct table_backend backends[BACKEND_COUNT] = { 0 };
 	struct table_backend others[SERVICES_MAX] = { 0 };
 	struct table_service services[SERVICES_MAX] = { 0 };
-	struct table_spec spec = {
-		.ports = &port, .port_count = 1, .services = services, .service_count = SERVICES_MAX
-	};
+	struct table_spec spec = { .ports = &port,
+				   .port_count = 1,
+				   .services = services,
+				   .service_count = SERVICES_MAX,
+				   .memory_new = huge_memory_new };
 	struct table *table = NULL;
 
 	for (uint16_t i = 0; i < BACKEND_COUNT; i++) {

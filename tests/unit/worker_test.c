@@ -10,6 +10,7 @@
 #include "core/counter.h"
 #include "datagram.h"
 #include "test.h"
+#include "util/huge_memory.h"
 
 #define CHUNK_SIZE 256
 #define STEPS_MAX  64
@@ -175,9 +176,11 @@ static struct table *table_by_port(uint8_t port)
 	const struct table_port ports[2] = { { .mtu = 1500 }, { .mtu = 1500 } };
 	struct table_backend backend = { .id = 1, .weight = 1 };
 	struct table_service service = { .backends = &backend, .backend_count = 1 };
-	const struct table_spec spec = {
-		.ports = ports, .port_count = 2, .services = &service, .service_count = 1
-	};
+	const struct table_spec spec = { .ports = ports,
+					 .port_count = 2,
+					 .services = &service,
+					 .service_count = 1,
+					 .memory_new = huge_memory_new };
 	struct table *built = NULL;
 
 	match_addr_set(service.endpoint.addr[FAMILY_IPV4], service_addr, NULL);

@@ -151,7 +151,7 @@ int table_spec_build(const struct lineup *lineup, const struct host_link *links,
 		.port_count = link_count,
 		.services = services,
 		.service_count = config->service_count,
-		.memory_prepare = huge_pages_ask,
+		.memory_new = huge_memory_new,
 	};
 	int err = services && backends ? services_fill(lineup, services, backends) : -ENOMEM;
 

@@ -11,9 +11,7 @@
 _Static_assert(SERVICE_COUNT_MAX <= TABLE_NOBODY, "nobody is no service");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "next_hop_write() copies the low bytes");
 
-/* A huge page of most processors: memory_prepare() may have whole ones. */
-#define AREA_ALIGNMENT ((size_t)2 << 20)
-#define LINE_SIZE      64
+#define LINE_SIZE 64
 
 /* Memory that is given out piece by piece, each on a line of its own. */
 struct area {
@@ -251,16 +249,12 @@ static struct table *table_new(const struct table_spec *spec, const struct count
 			       struct area *ret_area)
 {
 	size_t size = table_size(spec, counts);
-	size_t whole = (size + AREA_ALIGNMENT - 1) & ~(AREA_ALIGNMENT - 1);
-	uint8_t *memory = aligned_alloc(AREA_ALIGNMENT, whole);
+	uint8_t *memory = spec->memory_new(size);
 	struct area area = { memory, memory + size };
 	struct table *table;
 
 	if (!memory)
 		return NULL;
-	if (spec->memory_prepare)
-		spec->memory_prepare(memory, whole);
-	memset(memory, 0, size);
 	table = area_take(&area, sizeof(*table));
 	table->targets = area_take(&area, counts->targets * sizeof(*table->targets));
 	table->service_backends =

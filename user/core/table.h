@@ -76,8 +76,8 @@ struct table_spec {
 	size_t service_count; /* 0..SERVICE_COUNT_MAX */
 	uint8_t hash_key[16];
 
-	/* NULL, or asks for huge pages: told of the table's memory before that is written. */
-	void (*memory_prepare)(void *memory, size_t size);
+	/* Where the table is to be: size bytes of zeros on a cache line, for free(). */
+	void *(*memory_new)(size_t size);
 };
 
 /* A next hop in one word: the MAC address in the first six bytes in memory, the

@@ -7,11 +7,6 @@
 
 #define HUGE_PAGE_SIZE ((size_t)2 << 20)
 
-void huge_pages_ask(void *memory, size_t size)
-{
-	(void)madvise(memory, size, MADV_HUGEPAGE);
-}
-
 void *huge_memory_new(size_t size)
 {
 	size_t whole = (size + HUGE_PAGE_SIZE - 1) & ~(HUGE_PAGE_SIZE - 1);
@@ -19,7 +14,7 @@ void *huge_memory_new(size_t size)
 
 	if (!memory)
 		return NULL;
-	huge_pages_ask(memory, whole);
+	(void)madvise(memory, whole, MADV_HUGEPAGE); /* before it is written */
 	memset(memory, 0, whole);
 	return memory;
 }

@@ -7,10 +7,6 @@
 
 #include <stddef.h>
 
-/* For memory that has not been written yet: what has been keeps its small pages. Only
- * what begins at a multiple of 2 MiB gets huge ones. */
-void huge_pages_ask(void *memory, size_t size);
-
 /* size bytes of zeros, aligned to 2 MiB, on the caller's node: all of it is touched, so
  * that nobody waits for a page later. To be given to free(). NULL: no memory. Slow. */
 void *huge_memory_new(size_t size);
