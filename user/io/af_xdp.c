@@ -19,7 +19,7 @@
 
 #include "core/counter.h"
 #include "io/frames.h"
-#include "io/io.h"
+#include "io/io_stats.h"
 #include "io/xsk.h"
 #include "util/number.h"
 
@@ -453,40 +453,23 @@ static uint64_t rx_waiting(const struct port *port)
 
 static void port_stats(const struct port *port, struct io_port_stats *ret_stats)
 {
-	const struct io_port_stats *stats = &port->stats;
 	uint64_t waiting = rx_waiting(port); /* before `received` */
 	struct xdp_statistics kernel;
 
+	io_port_stats_read(&port->stats, ret_stats);
 	xsk_statistics(port->xsk, &kernel);
-	*ret_stats = (struct io_port_stats){
-		.mode = stats->mode,
-		.received = counter_read(&stats->received),
-		.sent = counter_read(&stats->sent),
-		.completed = counter_read(&stats->completed),
-		.posted = counter_read(&stats->posted),
-		.rx_waiting = waiting,
-		.kicks = counter_read(&stats->kicks),
-		.rx_dropped = kernel.rx_dropped,
-		.rx_invalid = kernel.rx_invalid_descs + counter_read(&stats->rx_invalid),
-		.tx_invalid = kernel.tx_invalid_descs + counter_read(&stats->tx_invalid),
-		.rx_ring_full = kernel.rx_ring_full,
-		.rx_fill_empty = kernel.rx_fill_ring_empty_descs,
-	};
-	for (size_t i = 0; i < IO_KICK_ERROR_COUNT; i++)
-		ret_stats->kick_errors[i] = counter_read(&stats->kick_errors[i]);
+	ret_stats->rx_waiting = waiting;
+	ret_stats->rx_dropped = kernel.rx_dropped;
+	ret_stats->rx_invalid += kernel.rx_invalid_descs;
+	ret_stats->tx_invalid += kernel.tx_invalid_descs;
+	ret_stats->rx_ring_full = kernel.rx_ring_full;
+	ret_stats->rx_fill_empty = kernel.rx_fill_ring_empty_descs;
 }
 
 static void af_xdp_stats(const struct io *io, struct io_stats *ret_stats)
 {
-	*ret_stats = (struct io_stats){
-		.frames = io->frames.frame_count,
-		.free = counter_read(&io->stats.free),
-		.held = counter_read(&io->stats.held),
-		.rx_calls = counter_read(&io->stats.rx_calls),
-		.rx_empty = counter_read(&io->stats.rx_empty),
-		.waits = counter_read(&io->stats.waits),
-		.port_count = io->port_count,
-	};
+	io_stats_read(&io->stats, ret_stats);
+	ret_stats->port_count = io->port_count;
 	for (uint32_t i = 0; i < io->port_count; i++)
 		port_stats(&io->ports[i], &ret_stats->ports[i]);
 }
@@ -570,6 +553,7 @@ static int open_in_mode(const struct io_config *config, bool zero_copy, struct i
 	if (!io)
 		return fail(-ENOMEM, error, error_size, "out of memory for a worker's engine");
 	io->ring_size = config->ring_size;
+	io->stats.frames = config->frame_count;
 	err = frames_open(&io->frames, config->frame_count, config->frame_size);
 	if (err) {
 		(void)fail(err, error, error_size, "out of memory for a list of %u frames",

@@ -13,7 +13,7 @@
 
 #include "core/counter.h"
 #include "io/frames.h"
-#include "io/io.h"
+#include "io/io_stats.h"
 #include "util/log.h"
 #include "util/number.h"
 
@@ -186,28 +186,7 @@ static bool replay_sent_all(const struct io *io)
 
 static void replay_stats(const struct io *io, struct io_stats *ret_stats)
 {
-	*ret_stats = (struct io_stats){
-		.frames = io->frames.frame_count,
-		.free = counter_read(&io->stats.free),
-		.held = counter_read(&io->stats.held),
-		.rx_calls = counter_read(&io->stats.rx_calls),
-		.rx_empty = counter_read(&io->stats.rx_empty),
-		.waits = counter_read(&io->stats.waits),
-		.failed = __atomic_load_n(&io->stats.failed, __ATOMIC_RELAXED),
-		.port_count = io->stats.port_count,
-	};
-	for (uint32_t i = 0; i < io->stats.port_count; i++) {
-		const struct io_port_stats *port = &io->stats.ports[i];
-
-		ret_stats->ports[i] = (struct io_port_stats){
-			.mode = IO_MODE_COPY,
-			.received = counter_read(&port->received),
-			.sent = counter_read(&port->sent),
-			.completed = counter_read(&port->completed),
-			.rx_invalid = counter_read(&port->rx_invalid),
-			.tx_invalid = counter_read(&port->tx_invalid),
-		};
-	}
+	io_stats_read(&io->stats, ret_stats);
 }
 
 static int replay_socket(const struct io *io, uint32_t port)
@@ -299,7 +278,10 @@ static int replay_open(const struct io_config *config, struct io **ret_io, char 
 	io = calloc(1, sizeof(*io));
 	if (!io)
 		return fail(-ENOMEM, error, error_size, "out of memory for a replay");
+	io->stats.frames = config->frame_count;
 	io->stats.port_count = config->port_count;
+	for (uint32_t i = 0; i < config->port_count; i++)
+		io->stats.ports[i].mode = IO_MODE_COPY;
 	err = memory_open(io, config);
 	if (err)
 		(void)fail(err, error, error_size, "out of memory for %u frames of %u bytes",

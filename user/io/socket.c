@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/counter.h"
+#include "io/io_stats.h"
 #include "io/socket_calls.h"
 #include "io/socket_receiver.h"
 #include "util/number.h"
@@ -246,30 +247,7 @@ static bool socket_sent_all(const struct io *io)
 
 static void socket_stats(const struct io *io, struct io_stats *ret_stats)
 {
-	const struct io_port_stats *port = &io->stats.ports[0];
-	struct io_port_stats *ret_port = &ret_stats->ports[0];
-
-	*ret_stats = (struct io_stats){
-		.frames = io->frames.frame_count,
-		.free = counter_read(&io->stats.free),
-		.held = counter_read(&io->stats.held),
-		.rx_calls = counter_read(&io->stats.rx_calls),
-		.rx_empty = counter_read(&io->stats.rx_empty),
-		.waits = counter_read(&io->stats.waits),
-		.port_count = 1,
-	};
-	*ret_port = (struct io_port_stats){
-		.mode = IO_MODE_COPY,
-		.received = counter_read(&port->received),
-		.sent = counter_read(&port->sent),
-		.completed = counter_read(&port->completed),
-		.posted = counter_read(&port->posted),
-		.kicks = counter_read(&port->kicks),
-		.rx_invalid = counter_read(&port->rx_invalid),
-		.tx_invalid = counter_read(&port->tx_invalid),
-	};
-	for (int i = 0; i < IO_KICK_ERROR_COUNT; i++)
-		ret_port->kick_errors[i] = counter_read(&port->kick_errors[i]);
+	io_stats_read(&io->stats, ret_stats);
 }
 
 static int socket_socket(const struct io *io, uint32_t port)
@@ -374,6 +352,9 @@ static int socket_open(const struct io_config *config, struct io **ret_io, char 
 	io->group = config->socket_group;
 	io->worker = config->queue;
 	io->ring_size = config->ring_size;
+	io->stats.frames = config->frame_count;
+	io->stats.port_count = 1;
+	io->stats.ports[0].mode = IO_MODE_COPY;
 	io->calls = calls_of(io->group->config.calls);
 	io->wake_fd = io->epoll_fd = -1;
 	err = memory_open(io, config);
