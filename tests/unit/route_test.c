@@ -297,16 +297,19 @@ static void a_flood_moves_nobody(void **state)
 	grown.backend_count = 6;
 	grown.weights[4] = grown.weights[5] = 1;
 	world_set(&grown);
-	for (uint32_t i = 0; i < 1000000; i++) {
-		const struct client stranger = {
-			{ 100, (uint8_t)(i >> 8), (uint8_t)(i >> 4), (uint8_t)i }, (uint16_t)(i * 7)
-		};
+	for (uint32_t i = 0; i < 5 * KEY_COUNT; i++) { /* a 4-tuple and an ID each */
+		const struct client stranger = { { 100, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+						   (uint8_t)i },
+						 (uint16_t)(i * 7) };
 
 		if (i % 1000 == 0)
 			now_ms++;
-		len = long_header(0xc0, QUIC_VERSION_1, i, 1, SHORT_LEN); /* a million times */
+		len = long_header(0xc0, QUIC_VERSION_1, i, 1, SHORT_LEN);
 		(void)from_client(&stranger, bytes, len);
+		(void)client_short(&stranger, 0xf00000000ull + i);
 	}
+	assert_true(worker.tuple_stats.evicted > 2 * KEY_COUNT);
+	assert_true(worker.cid_stats.evicted > 2 * KEY_COUNT);
 	for (uint32_t i = 0; i < 100000; i++) /* and on a known 4-tuple */
 		(void)client_short(&home, 0xf000000 + i);
 	for (uint16_t i = 0; i < CONNECTIONS; i++) {
