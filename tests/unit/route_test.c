@@ -322,6 +322,29 @@ static void a_flood_moves_nobody(void **state)
 	}
 }
 
+/* What opens connections beyond the ration of its prefix is forwarded, and not remembered;
+ * others are, and so is who has been. */
+static void one_prefix_fills_no_table(void **state)
+{
+	enum { RATION = 2 * UNPROVEN_PER_PREFIX_PER_S };
+	int owner = connect(&home, SERVER_CID(1));
+	uint64_t inserted = worker.tuple_stats.inserted;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * RATION; i++) {
+		const struct client junk = { { 192, 168, 3, (uint8_t)(i >> 12) },
+					     (uint16_t)(1 + i % 4096) };
+
+		(void)long_header(0xc0, QUIC_VERSION_1, 0x1111, 1, SHORT_LEN);
+		assert_true(from_client(&junk, bytes, SHORT_LEN) >= 0);
+	}
+	assert_int_equal(worker.tuple_stats.inserted - inserted, RATION);
+	assert_int_equal(worker.counts[ROUTE_COUNT_RATIONED], RATION);
+	assert_int_equal(client_short(&home, SERVER_CID(1)), owner);
+	(void)connect(&away, SERVER_CID(2));
+	assert_int_equal(worker.counts[ROUTE_COUNT_RATIONED], RATION);
+}
+
 static void a_client_teaches_few_ids_a_minute(void **state)
 {
 	int owner = connect(&home, SERVER_CID(1));
@@ -499,6 +522,7 @@ int main(void)
 		WORLD_TEST(a_removed_backends_connections_go_on_elsewhere),
 		WORLD_TEST(or_are_dropped),
 		WORLD_TEST(a_flood_moves_nobody),
+		WORLD_TEST(one_prefix_fills_no_table),
 		WORLD_TEST(a_client_teaches_few_ids_a_minute),
 		WORLD_TEST(plain_udp_is_known_by_its_tuple),
 		WORLD_TEST(l2_learns_from_clients_alone),
