@@ -221,7 +221,7 @@ AXES = {
     "size": ("bytes of the UDP payload", False, ()),
     "burst": ("datagrams a burst", True, ()),
     "initials": ("% of the datagrams open a connection", False, ()),
-    "encrypted": ("% of the Connection IDs are encrypted (QUIC-LB)", False, ()),
+    "encrypted": ("% of the Connection IDs are encrypted (QUIC-LB)", False, ((0, 100, 60),)),
 }
 # A live QUIC connection is remembered by its 4-tuple and two Connection IDs: its server's
 # and its client's first. The tables are two, of equal size.

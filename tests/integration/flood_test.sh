@@ -73,6 +73,9 @@ wait_for 300 'all of the flood' flooded "$flood"
 stop "$flooder" INT || fail "the flood: $(<"$topology_dir/flood.json")"
 sinks_stop
 echo "datagrams of the flood: $(($(clients_datagrams) - flooded_from))"
+evicted=$(json "$topology_dir/stats.json" '[d["totals"][t]["evicted"] for t in ("tuples", "cids")]')
+echo "entries that gave way, by 4-tuple and by Connection ID: $evicted"
+python3 -c "import sys; sys.exit(min($evicted) < $flood / 4)" || fail 'there was room for the flood'
 alive live_flooded - 10.64.0.0 --kind=quic-short
 migrants migrated_flooded - 10.128.0.0 --kind=quic-short
 check_kept live_open live_flooded $live

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 # million_test.sh - a million connections, known by 4-tuple and by Connection ID, each
-# keep their backend when every one of them moves to another address and queue.
+# keep their backend when one is added, which Maglev would give a part of them, and when
+# every one of them moves to another address and queue.
 #
 # QUICK=1: a hundred thousand.
 # shellcheck source=tests/integration/lib.sh
@@ -21,12 +22,22 @@ from_queues() {
 
 topology_up 4 $queues
 clients_route
-topology_config "$topology_dir/ringway.yaml"
-echo "limits: { connections: $((2 * count)) }" >>"$topology_dir/ringway.yaml"
-start_ringwayd "$topology_dir/ringway.yaml"
+config=$topology_dir/ringway.yaml
+topology_config "$topology_dir/four.yaml"
+echo "limits: { connections: $((2 * count)) }" >>"$topology_dir/four.yaml"
+sed '/name: backend4/,/port:/d' "$topology_dir/four.yaml" >"$config"
+start_ringwayd "$config"
+
+# decided RULE: how many datagrams, when the last phase had come to rest.
+decided() {
+	json "$topology_dir/stats.json" "d['totals']['decided']['$1']"
+}
 
 # Datagrams without a Connection ID go by their 4-tuple alone.
 from_queues open --handshake $clients_first 0 --kind=quic-initial --size=100
+new=$(decided new)
+cp "$topology_dir/four.yaml" "$config"
+ringwayctl reload
 from_queues four_tuple - $clients_first 1 --kind=quic-initial --size=100 --cid-len=0
 from_queues proven - $clients_first 0 --kind=quic-short
 from_queues moved - $clients_moved 2 --kind=quic-short
@@ -34,6 +45,7 @@ from_queues moved - $clients_moved 2 --kind=quic-short
 for after in open four_tuple proven moved; do
 	check_kept open $after $count
 done
+check_equal 'taken for new since then' 0 $(($(decided new) - new))
 shares=$(json "$topology_dir/stats.json" \
 	'[p["received"] for w in d["workers"] for p in w["ports"] if p["interface"] == "wan"]')
 echo "datagrams of clients by queue: $shares"

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # observe_test.sh - what a running ringwayd says of its decisions: `lookup` names the
 # backend that a datagram then gets, and changes nothing; `trace` shows decisions as
-# they are made; `stats` and `backends` count and explain.
+# they are made; `stats` and `backends` count and explain; `flush` forgets.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 cid_of_2=2702020102030405 # rotation 1, server id 0202, nonce 0102030405
 unknown=4a01020304050607
+strange=4b01020304050607
 from=198.51.100.2:4000
 
 topology_up 2
@@ -86,7 +87,9 @@ ringwayctl stats --json >"$topology_dir/stats.json"
 check_true 'nothing was decided by all this' "$topology_dir/stats.json" \
 	'd["totals"]["decided"] == dict.fromkeys(d["totals"]["decided"], 0) and
 	d["totals"]["tuples"]["inserted"] == d["totals"]["cids"]["inserted"] == 0'
-for port in 4000 4001 4002 4003 4004 4005; do
+ports=(4000 4001 4002 4003 4004 4005)
+declare -A told_of=()
+for port in "${ports[@]}"; do
 	told=$(lookup backend web --cid $unknown --from 198.51.100.2:$port --version 1)
 	ringwayctl backends --json >"$topology_dir/before.json"
 	send $port "$initial" 1
@@ -99,6 +102,7 @@ for port in 4000 4001 4002 4003 4004 4005; do
 		[[ $name == "$told" ]] && wanted=1 || wanted=0
 		check_equal "port $port, told $told: $name" $wanted $got
 	done
+	told_of[$port]=$told
 	check_equal 'known from now on' "$told four_tuple" \
 		"$(lookup backend web --cid $unknown --from 198.51.100.2:$port) $(lookup rule web --cid $unknown --from 198.51.100.2:$port)"
 done
@@ -202,6 +206,23 @@ check_true 'rules' "$topology_dir/stats.json" \
 	'd["totals"]["decided"]["four_tuple"] > 0 and d["totals"]["decided"]["new"] == 7'
 check_conservation "$topology_dir/stats.json"
 [[ $(ringwayctl stats) =~ four_tuple\ .*'the 4-tuple is known' ]] || fail "$(ringwayctl stats)"
+
+# --- flush: one backend's connections are forgotten, no others' ---
+
+flushed=$(lookup backend web --cid $strange --from $from)
+ringwayctl flush "web/$flushed" | grep -q 'its connections are forgotten' || fail 'flush is silent'
+declare -A forgotten=()
+for port in "${ports[@]}"; do
+	wanted=four_tuple
+	[[ ${told_of[$port]} != "$flushed" ]] || wanted=discovery
+	check_equal "port $port of ${told_of[$port]}" $wanted \
+		"$(lookup rule web --cid $strange --from 198.51.100.2:$port)"
+	forgotten[$wanted]=yes
+done
+check_equal 'both were looked at' 2 ${#forgotten[@]}
+
+# --- health ---
+
 is_down() {
 	ringwayctl backends --json >"$topology_dir/backends.json"
 	[[ $(json "$topology_dir/backends.json" '[h["state"] for b in d if b["backend"] == "backend2"

@@ -56,8 +56,19 @@ clients_run() {
 junk_start() {
 	start client "$topology_dir/junk.log" "$load" send --interface=wan \
 		--to=$service_ipv4:$service_port --from=203.0.113.1 --mac="$1" \
-		--kind=quic-short --flows=5000 --rate=$junk_rate --count=400000 --seconds=30
+		--kind=quic-short --flows=5000 --rate=$junk_rate --count=$((120 * junk_rate)) \
+		--seconds=120
 	junk_pid=$started_pid
+	wait_for 20 'junk that may not ask any more' has_refused_more_than "$(refused)"
+}
+
+refused() {
+	ringwayctl stats --json >"$topology_dir/refused.json"
+	json "$topology_dir/refused.json" 'd["totals"]["routing"]["discovery_refused"]'
+}
+
+has_refused_more_than() {
+	(($(refused) > $1))
 }
 
 declare -i survived=0
@@ -72,6 +83,7 @@ survived=0
 junk_start "$mac"
 clients_run junk
 check_equal 'clients that migrated beside junk' "$clients" "$survived"
+is_running "$junk_pid" || fail "the junk has ended too early: $(<"$topology_dir/junk.log")"
 stop "$junk_pid" >/dev/null || true
 
 resets=0

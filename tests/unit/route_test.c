@@ -62,6 +62,8 @@ static void a_migrated_client_is_found(void **state)
 	assert_int_equal(worker.counts[ROUTE_COUNT_DISCOVERED], 1);
 	assert_int_equal(client_short(&moved, 0x7777), owner);
 	assert_int_equal(copy_count, 0);
+	/* short ones, too, now that it is known */
+	assert_int_equal(server_short((uint16_t)owner, &moved, SHORT_LEN - 1, 3), owner);
 	/* and what the others still say is not let through either */
 	assert_int_equal(server_short((uint16_t)((owner + 1) % 4), &moved, SHORT_LEN - 1, 1),
 			 DROPPED - DROP_DISCOVERY_ANSWER);
@@ -100,6 +102,21 @@ static void path_validation_is_answer_enough(void **state)
 	assert_int_equal(server_short((uint16_t)owner, &moved, 1199, 1),
 			 DROPPED - DROP_DISCOVERY_ANSWER);
 	assert_int_equal(server_short((uint16_t)owner, &moved, 1200, 1), owner);
+}
+
+/* A reset is shorter than the longest datagram that was asked about. */
+static void the_longest_datagram_is_the_measure(void **state)
+{
+	int owner = connect(&home, SERVER_CID(1)), first = (owner + 1) % 4;
+	struct client moved = client_of(first);
+
+	(void)state;
+	(void)client_short(&moved, 0x7777);
+	(void)short_header(0x7777, 2 * SHORT_LEN);
+	(void)from_client(&moved, bytes, 2 * SHORT_LEN);
+	assert_int_equal(server_short((uint16_t)first, &moved, 2 * SHORT_LEN - 1, 1),
+			 DROPPED - DROP_DISCOVERY_ANSWER);
+	assert_int_equal(server_short((uint16_t)owner, &moved, 2 * SHORT_LEN, 1), owner);
 }
 
 static void a_question_ends(void **state)
@@ -151,6 +168,25 @@ static void junk_does_not_stop_others(void **state)
 	assert_int_equal(client_short(&moved, 0x7777), owner);
 }
 
+/* Copies cost tokens, too, and there are none for those of all questions. */
+static void a_prefix_gets_few_copies(void **state)
+{
+	enum { RATION = 2 * DISCOVERY_PER_PREFIX_PER_S, QUESTIONS = 300 };
+	uint64_t copies;
+
+	(void)state;
+	for (uint16_t i = 0; i < 5 * QUESTIONS; i++) {
+		const struct client junk = { { 192, 168, 3, 1 }, (uint16_t)(1000 + i % QUESTIONS) };
+
+		(void)client_short(&junk, i);
+	}
+	copies = worker.counts[ROUTE_COUNT_COPIES];
+	assert_in_range(copies, RATION / 4,
+			RATION -
+				DISCOVERY_QUESTION_COPIES * worker.counts[ROUTE_COUNT_DISCOVERIES]);
+	assert_int_equal(copies % 3, 0); /* all others, or nobody */
+}
+
 static void without_discovery_maglev_and_nothing_learned(void **state)
 {
 	struct world silent = ordinary;
@@ -164,6 +200,21 @@ static void without_discovery_maglev_and_nothing_learned(void **state)
 	assert_int_equal(worker.decided[ROUTE_UNKNOWN], 1);
 	assert_int_equal(worker.tuple_stats.inserted, 0);
 	assert_int_equal(worker.cid_stats.inserted, 0);
+}
+
+/* Who finds an owner has to remember it. */
+static void without_tables_nobody_is_asked(void **state)
+{
+	const struct affinity tuples = router->tuples;
+
+	(void)state;
+	router->tuples.line_count = 0;
+	for (int i = 0; i < 3; i++) {
+		assert_true(client_short(&home, 0x7777) >= 0);
+		assert_int_equal(copy_count, 0);
+	}
+	assert_int_equal(worker.decided[ROUTE_UNKNOWN], 3);
+	router->tuples = tuples;
 }
 
 /* A restarted forwarder learns a running download from the server's own traffic. */
@@ -194,6 +245,26 @@ static void long_answers_replace_only_what_is_old(void **state)
 	assert_int_equal(client_short(&home, SERVER_CID(1)), other);
 }
 
+/* Not even what is old: nobody knows whose a short header is. But an owner that is gone
+ * needs another. */
+static void short_answers_replace_only_who_is_gone(void **state)
+{
+	struct world smaller = ordinary;
+	int owner = connect(&home, SERVER_CID(1));
+	uint16_t other = (uint16_t)((owner + 1) % 4);
+
+	(void)state;
+	now_ms += (uint64_t)(ROUTE_OWNER_TICKS + 1) * AFFINITY_TICK_MS;
+	assert_int_equal(server_short(other, &home, 1200, 1), other);
+	assert_int_equal(worker.counts[ROUTE_COUNT_REPLACED], 0);
+	smaller.weights[owner] = -1;
+	world_set(&smaller);
+	assert_int_equal(server_short(other, &home, 1200, 1), other);
+	assert_int_equal(worker.counts[ROUTE_COUNT_REPLACED], 1);
+	assert_int_equal(client_short(&home, 0x5555), other);
+	assert_int_equal(worker.decided[ROUTE_TUPLE], 1);
+}
+
 static void a_replayed_id_moves_nobody(void **state)
 {
 	int owner = connect(&home, SERVER_CID(1));
@@ -208,15 +279,51 @@ static void a_replayed_id_moves_nobody(void **state)
 	assert_int_equal(client_short(&home, 0x8888), owner);
 }
 
+/* It tells whom to ask first, whom Maglev does not name any more; who answers has it again. */
 static void a_tuple_without_answers_decides_no_longer(void **state)
+{
+	int owner = connect(&home, SERVER_CID(1));
+	struct world drained = ordinary;
+
+	(void)state;
+	drained.weights[owner] = 0;
+	world_set(&drained);
+	now_ms += (uint64_t)(ROUTE_OWNER_TICKS + 1) * AFFINITY_TICK_MS;
+	assert_int_equal(client_short(&home, 0x5555), owner);
+	assert_int_equal(worker.decided[ROUTE_DISCOVERY], 1);
+	assert_int_equal(client_short(&home, SERVER_CID(1)), owner);
+	assert_int_equal(server_short((uint16_t)owner, &home, 1200, 1), owner);
+	assert_int_equal(worker.decided[ROUTE_TUPLE], 0);
+	assert_int_equal(client_short(&home, 0x6666), owner);
+	assert_int_equal(worker.decided[ROUTE_TUPLE], 1);
+}
+
+/* Its client's own datagrams say nothing of who owns it. */
+static void only_answers_keep_a_tuple(void **state)
 {
 	int owner = connect(&home, SERVER_CID(1));
 
 	(void)state;
-	now_ms += (uint64_t)(ROUTE_OWNER_TICKS + 1) * AFFINITY_TICK_MS;
-	assert_int_equal(client_short(&home, 0x5555), owner); /* whom to ask first */
+	for (int i = 0; i <= ROUTE_OWNER_TICKS; i++) {
+		now_ms += AFFINITY_TICK_MS;
+		assert_int_equal(client_short(&home, SERVER_CID(1)), owner);
+	}
+	assert_int_equal(client_short(&home, 0x5555), owner);
 	assert_int_equal(worker.decided[ROUTE_DISCOVERY], 1);
-	assert_int_equal(client_short(&home, SERVER_CID(1)), owner);
+}
+
+static void a_tuple_goes_to_the_owner_that_is_found(void **state)
+{
+	int owner = connect(&home, SERVER_CID(1)), now = (owner + 1) % 4;
+
+	(void)state;
+	now_ms += (uint64_t)(ROUTE_OWNER_TICKS + 1) * AFFINITY_TICK_MS;
+	assert_int_equal(client_short(&home, 0x5555), owner);
+	(void)client_short(&home, 0x5555);
+	assert_int_equal(copy_count, 3);
+	assert_int_equal(server_short((uint16_t)now, &home, SHORT_LEN, 1), now);
+	assert_int_equal(client_short(&home, 0x6666), now);
+	assert_int_equal(worker.decided[ROUTE_TUPLE], 1);
 }
 
 static void idle_connections_are_forgotten(void **state)
@@ -297,16 +404,19 @@ static void a_flood_moves_nobody(void **state)
 	grown.backend_count = 6;
 	grown.weights[4] = grown.weights[5] = 1;
 	world_set(&grown);
-	for (uint32_t i = 0; i < 1000000; i++) {
-		const struct client stranger = {
-			{ 100, (uint8_t)(i >> 8), (uint8_t)(i >> 4), (uint8_t)i }, (uint16_t)(i * 7)
-		};
+	for (uint32_t i = 0; i < 5 * KEY_COUNT; i++) { /* a 4-tuple and an ID each */
+		const struct client stranger = { { 100, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+						   (uint8_t)i },
+						 (uint16_t)(i * 7) };
 
 		if (i % 1000 == 0)
 			now_ms++;
-		len = long_header(0xc0, QUIC_VERSION_1, i, 1, SHORT_LEN); /* a million times */
+		len = long_header(0xc0, QUIC_VERSION_1, i, 1, SHORT_LEN);
 		(void)from_client(&stranger, bytes, len);
+		(void)client_short(&stranger, 0xf00000000ull + i);
 	}
+	assert_true(worker.tuple_stats.evicted > 2 * KEY_COUNT);
+	assert_true(worker.cid_stats.evicted > 2 * KEY_COUNT);
 	for (uint32_t i = 0; i < 100000; i++) /* and on a known 4-tuple */
 		(void)client_short(&home, 0xf000000 + i);
 	for (uint16_t i = 0; i < CONNECTIONS; i++) {
@@ -317,6 +427,29 @@ static void a_flood_moves_nobody(void **state)
 		assert_int_equal(client_short(&client, SERVER_CID(i)), owners[i]);
 		assert_int_equal(client_short(&moved, SERVER_CID(i)), owners[i]);
 	}
+}
+
+/* What opens connections beyond the ration of its prefix is forwarded, and not remembered;
+ * others are, and so is who has been. */
+static void one_prefix_fills_no_table(void **state)
+{
+	enum { RATION = 2 * UNPROVEN_PER_PREFIX_PER_S };
+	int owner = connect(&home, SERVER_CID(1));
+	uint64_t inserted = worker.tuple_stats.inserted;
+
+	(void)state;
+	for (uint32_t i = 0; i < 2 * RATION; i++) {
+		const struct client junk = { { 192, 168, 3, (uint8_t)(i >> 12) },
+					     (uint16_t)(1 + i % 4096) };
+
+		(void)long_header(0xc0, QUIC_VERSION_1, 0x1111, 1, SHORT_LEN);
+		assert_true(from_client(&junk, bytes, SHORT_LEN) >= 0);
+	}
+	assert_int_equal(worker.tuple_stats.inserted - inserted, RATION);
+	assert_int_equal(worker.counts[ROUTE_COUNT_RATIONED], RATION);
+	assert_int_equal(client_short(&home, SERVER_CID(1)), owner);
+	(void)connect(&away, SERVER_CID(2));
+	assert_int_equal(worker.counts[ROUTE_COUNT_RATIONED], RATION);
 }
 
 static void a_client_teaches_few_ids_a_minute(void **state)
@@ -359,6 +492,43 @@ static void plain_udp_is_known_by_its_tuple(void **state)
 		now_ms += 140ull * AFFINITY_TICK_MS; /* kept alive by the client alone */
 	}
 	assert_int_equal(worker.decided[ROUTE_NEW], 100);
+	/* bytes that would be QUIC elsewhere teach nothing */
+	(void)server_handshake(0, &home, SERVER_CID(1));
+	assert_int_equal(worker.cid_stats.inserted, 0);
+}
+
+static size_t proven_count(const struct affinity *entries)
+{
+	size_t count = 0;
+
+	for (uint64_t i = 0; i < entries->line_count * AFFINITY_LINE_WORDS; i++)
+		count += entries->words[i] & AFFINITY_PROVEN;
+	return count;
+}
+
+/* To use what only oneself has named proves nothing. */
+static void clients_prove_by_what_servers_have_named(void **state)
+{
+	const struct client third = { { 203, 0, 113, 6 }, 40001 };
+	struct world l2 = ordinary;
+
+	(void)state;
+	l2.service.mode = TABLE_L2;
+	l2.service.connection_id_len = CID_LEN;
+	world_set(&l2);
+	(void)client_initial(&home, 0x1111);
+	for (int i = 0; i < 3; i++)
+		(void)client_short(&home, 0x2222);
+	(void)client_short(&away, 0x2222);
+	assert_true(worker.decided[ROUTE_CID] > 0);
+	world_set(&ordinary);
+	(void)client_initial(&third, 0x3333);
+	(void)client_initial(&third, 0x3333);
+	(void)client_initial(&third, 0x3333);
+	assert_int_equal(proven_count(&router->tuples) + proven_count(&router->cids), 0);
+	(void)connect(&third, SERVER_CID(1));
+	assert_int_equal(proven_count(&router->tuples), 1);
+	assert_int_equal(proven_count(&router->cids), 1);
 }
 
 static void l2_learns_from_clients_alone(void **state)
@@ -424,6 +594,7 @@ static void by_connection_id_the_prefix_decides(void **state)
 	}
 	for (int i = 0; i < 4; i++)
 		assert_true(per_backend[i] > 50);
+	assert_int_equal(worker.decided[ROUTE_DISCOVERY], 0);
 }
 
 static void a_server_id_in_the_connection_id_decides(void **state)
@@ -483,21 +654,29 @@ int main(void)
 		WORLD_TEST(a_migrated_client_is_found),
 		WORLD_TEST(two_short_answers_that_differ_tell_too),
 		WORLD_TEST(path_validation_is_answer_enough),
+		WORLD_TEST(the_longest_datagram_is_the_measure),
 		WORLD_TEST(a_question_ends),
 		WORLD_TEST(nobody_asks_again_at_once),
 		WORLD_TEST(junk_does_not_stop_others),
+		WORLD_TEST(a_prefix_gets_few_copies),
 		WORLD_TEST(without_discovery_maglev_and_nothing_learned),
+		WORLD_TEST(without_tables_nobody_is_asked),
 		WORLD_TEST(short_answers_teach_who_owns_a_tuple),
 		WORLD_TEST(long_answers_replace_only_what_is_old),
+		WORLD_TEST(short_answers_replace_only_who_is_gone),
 		WORLD_TEST(a_replayed_id_moves_nobody),
 		WORLD_TEST(a_tuple_without_answers_decides_no_longer),
+		WORLD_TEST(only_answers_keep_a_tuple),
+		WORLD_TEST(a_tuple_goes_to_the_owner_that_is_found),
 		WORLD_TEST(idle_connections_are_forgotten),
 		WORLD_TEST(a_drained_backend_keeps_and_takes_none),
 		WORLD_TEST(a_removed_backends_connections_go_on_elsewhere),
 		WORLD_TEST(or_are_dropped),
 		WORLD_TEST(a_flood_moves_nobody),
+		WORLD_TEST(one_prefix_fills_no_table),
 		WORLD_TEST(a_client_teaches_few_ids_a_minute),
 		WORLD_TEST(plain_udp_is_known_by_its_tuple),
+		WORLD_TEST(clients_prove_by_what_servers_have_named),
 		WORLD_TEST(l2_learns_from_clients_alone),
 		WORLD_TEST(without_answers_the_client_keeps_its_tuple),
 		WORLD_TEST(by_connection_id_the_prefix_decides),

@@ -44,7 +44,8 @@ const struct command_info commands[COMMAND_COUNT] = {
 	[COMMAND_UNDRAIN] = { "undrain", "SERVICE/BACKEND", "give it new connections again", false,
 			      0 },
 	[COMMAND_FLUSH] = { "flush", "SERVICE/BACKEND",
-			    "forget its connections: they are chosen for anew", false, 0 },
+			    "forget its connections, as far as they do not show themselves again",
+			    false, 0 },
 };
 
 const struct command_option_info command_options[COMMAND_OPTION_COUNT] = {

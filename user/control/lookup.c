@@ -222,17 +222,6 @@ static int quic_read(const struct config_service *service, const struct command_
 
 /* --- the answer --------------------------------------------------------------- */
 
-static const char *drop_meaning(enum drop_reason reason)
-{
-	static const char *const meanings[DROP_REASON_COUNT] = {
-#define X(constant, name, meaning) meaning,
-		DROP_REASONS(X)
-#undef X
-	};
-
-	return meanings[reason];
-}
-
 static void result_put(json_t **object, const struct lineup *lineup,
 		       const struct lookup_result *result)
 {
@@ -250,7 +239,7 @@ static void result_put(json_t **object, const struct lineup *lineup,
 	json_build_put(object, "would_drop",
 		       is_dropped ? json_string(drop_reason_name(result->drop)) : json_null());
 	json_build_put(object, "drop_meaning",
-		       is_dropped ? json_string(drop_meaning(result->drop)) : json_null());
+		       is_dropped ? json_string(drop_reason_meaning(result->drop)) : json_null());
 }
 
 static const struct lineup_backend *service_find(const struct lineup *lineup, const char *name)
