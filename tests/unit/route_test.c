@@ -202,6 +202,29 @@ static void without_discovery_maglev_and_nothing_learned(void **state)
 	assert_int_equal(worker.cid_stats.inserted, 0);
 }
 
+/* Not more than so many at once, but none is left out. */
+static void of_many_backends_all_are_asked(void **state)
+{
+	enum { MANY = 80 };
+	struct world many = ordinary;
+	bool is_asked[MANY] = { false };
+
+	(void)state;
+	_Static_assert(MANY > DISCOVERY_COPIES_MAX + 1 && MANY <= BACKENDS_MAX, "too many");
+	many.backend_count = MANY;
+	for (int i = 0; i < MANY; i++)
+		many.weights[i] = 1;
+	world_set(&many);
+	for (int i = 0; i < 3; i++) {
+		is_asked[client_short(&home, 0x7777)] = true;
+		assert_int_equal(copy_count, i ? DISCOVERY_COPIES_MAX : 0);
+		for (uint32_t j = 0; j < copy_count; j++)
+			is_asked[copy_slots[j]] = true;
+	}
+	for (int i = 0; i < MANY; i++)
+		assert_true(is_asked[i]);
+}
+
 /* Who finds an owner has to remember it. */
 static void without_tables_nobody_is_asked(void **state)
 {
@@ -386,13 +409,32 @@ static void or_are_dropped(void **state)
 	assert_int_equal(client_short(&away, SERVER_CID(1)), DROPPED - DROP_BACKEND_GONE);
 }
 
+/* Of strangers, each with a 4-tuple and a Connection ID of his own: more than the tables
+ * hold. */
+static void flood(void)
+{
+	for (uint32_t i = 0; i < 5 * KEY_COUNT; i++) {
+		const struct client stranger = { { 100, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+						   (uint8_t)i },
+						 (uint16_t)(i * 7) };
+		uint16_t len;
+
+		if (i % 1000 == 0)
+			now_ms++;
+		len = long_header(0xc0, QUIC_VERSION_1, i, 1, SHORT_LEN);
+		(void)from_client(&stranger, bytes, len);
+		(void)client_short(&stranger, 0xf00000000ull + i);
+	}
+	assert_true(worker.tuple_stats.evicted > 2 * KEY_COUNT);
+	assert_true(worker.cid_stats.evicted > 2 * KEY_COUNT);
+}
+
 /* What is proven does not give way to what floods. */
 static void a_flood_moves_nobody(void **state)
 {
 	enum { CONNECTIONS = 1000 };
 	struct world grown = ordinary;
 	int owners[CONNECTIONS];
-	uint16_t len;
 
 	(void)state;
 	for (uint16_t i = 0; i < CONNECTIONS; i++) {
@@ -404,19 +446,7 @@ static void a_flood_moves_nobody(void **state)
 	grown.backend_count = 6;
 	grown.weights[4] = grown.weights[5] = 1;
 	world_set(&grown);
-	for (uint32_t i = 0; i < 5 * KEY_COUNT; i++) { /* a 4-tuple and an ID each */
-		const struct client stranger = { { 100, (uint8_t)(i >> 16), (uint8_t)(i >> 8),
-						   (uint8_t)i },
-						 (uint16_t)(i * 7) };
-
-		if (i % 1000 == 0)
-			now_ms++;
-		len = long_header(0xc0, QUIC_VERSION_1, i, 1, SHORT_LEN);
-		(void)from_client(&stranger, bytes, len);
-		(void)client_short(&stranger, 0xf00000000ull + i);
-	}
-	assert_true(worker.tuple_stats.evicted > 2 * KEY_COUNT);
-	assert_true(worker.cid_stats.evicted > 2 * KEY_COUNT);
+	flood();
 	for (uint32_t i = 0; i < 100000; i++) /* and on a known 4-tuple */
 		(void)client_short(&home, 0xf000000 + i);
 	for (uint16_t i = 0; i < CONNECTIONS; i++) {
@@ -552,6 +582,42 @@ static void l2_learns_from_clients_alone(void **state)
 	assert_int_equal(worker.decided[ROUTE_UNKNOWN], 1);
 }
 
+/* Nothing shows that these clients hear their servers, but that they have lasted. */
+static void without_answers_a_flood_moves_nobody_who_has_lasted(void **state)
+{
+	enum { CONNECTIONS = 1000 };
+	struct world l2 = ordinary, grown;
+	int owners[CONNECTIONS];
+
+	(void)state;
+	l2.service.mode = TABLE_L2;
+	l2.service.connection_id_len = CID_LEN;
+	world_set(&l2);
+	for (int tick = 0; tick < 2; tick++) {
+		for (uint16_t i = 0; i < CONNECTIONS; i++) {
+			const struct client client = { { 203, 0, (uint8_t)(i / 200), 5 },
+						       (uint16_t)(2000 + i) };
+
+			owners[i] = tick ? owners[i] : client_initial(&client, 0x10000 + i);
+			assert_int_equal(client_short(&client, SERVER_CID(i)), owners[i]);
+		}
+		now_ms += AFFINITY_TICK_MS;
+	}
+	grown = l2;
+	grown.backend_count = 6;
+	grown.weights[4] = grown.weights[5] = 1;
+	world_set(&grown);
+	flood();
+	for (uint16_t i = 0; i < CONNECTIONS; i++) {
+		const struct client client = { { 203, 0, (uint8_t)(i / 200), 5 },
+					       (uint16_t)(2000 + i) };
+		const struct client moved = { { 198, 51, 100, 9 }, (uint16_t)(2000 + i) };
+
+		assert_int_equal(client_initial(&client, 0x20000 + i), owners[i]);
+		assert_int_equal(client_short(&moved, SERVER_CID(i)), owners[i]);
+	}
+}
+
 /* Short headers of answers leave from XDP: the client keeps its 4-tuple, so that a
  * Connection ID which nobody has seen finds its backend long after the handshake. */
 static void without_answers_the_client_keeps_its_tuple(void **state)
@@ -672,12 +738,14 @@ int main(void)
 		WORLD_TEST(a_drained_backend_keeps_and_takes_none),
 		WORLD_TEST(a_removed_backends_connections_go_on_elsewhere),
 		WORLD_TEST(or_are_dropped),
+		WORLD_TEST(of_many_backends_all_are_asked),
 		WORLD_TEST(a_flood_moves_nobody),
 		WORLD_TEST(one_prefix_fills_no_table),
 		WORLD_TEST(a_client_teaches_few_ids_a_minute),
 		WORLD_TEST(plain_udp_is_known_by_its_tuple),
 		WORLD_TEST(clients_prove_by_what_servers_have_named),
 		WORLD_TEST(l2_learns_from_clients_alone),
+		WORLD_TEST(without_answers_a_flood_moves_nobody_who_has_lasted),
 		WORLD_TEST(without_answers_the_client_keeps_its_tuple),
 		WORLD_TEST(by_connection_id_the_prefix_decides),
 		WORLD_TEST(a_server_id_in_the_connection_id_decides),

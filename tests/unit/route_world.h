@@ -14,7 +14,7 @@
 #include "util/huge_memory.h"
 
 #define SERVICE	     0
-#define BACKENDS_MAX 6
+#define BACKENDS_MAX 80
 #define SERVICE_PORT 443
 #define BACKEND_PORT 4433
 #define KEY_COUNT    65536

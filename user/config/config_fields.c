@@ -559,11 +559,9 @@ static const struct schema_field service_fields[] = {
 		.choices = discovery_names,
 		.minimum = CONFIG_DISCOVERY_NO,
 		.fallback_note = "yes for quic in nat mode with answers through userspace",
-		.meaning =
-			"yes: a datagram of a connection that nobody remembers is shown to all "
-			"backends, of more than 65 to the first 64 of the file, and the one that "
-			"answers as the owner does gets it. Needs answers that come back "
-			"through ringway.",
+		.meaning = "yes: a datagram of a connection that nobody remembers is shown to all "
+			   "backends, of more than 65 to 64 at a time, and the one that answers as "
+			   "the owner does gets it. Needs answers that come back through ringway.",
 	},
 	{
 		.key = "return_path",

@@ -114,17 +114,25 @@ static void copy_make(struct forward_ctx *ctx, const struct packet *packet, uint
 	ctx->copy_count++;
 }
 
-/* To all backends but the one that gets the datagram itself. */
+/* To all backends but the one that gets the datagram itself; where they are too many, to
+ * those next that were not asked the last time. */
 RARE void copies_make(struct forward_ctx *ctx, const struct packet *packet,
 		      const struct route *route)
 {
 	const struct service *service = &ctx->route.table->services[route->service_slot];
+	uint64_t first = ctx->route.worker->counts[ROUTE_COUNT_COPIES];
+	uint32_t end = ctx->copy_count + DISCOVERY_COPIES_MAX;
 
 	if (packet->len > ctx->spare_size)
 		return;
-	for (uint16_t i = 0; i < service->backend_count && i <= DISCOVERY_COPIES_MAX; i++)
-		if (service->backends[i] != packet->slot && ctx->copy_count < ctx->spare_count)
-			copy_make(ctx, packet, service->backends[i]);
+	if (end > ctx->spare_count)
+		end = ctx->spare_count;
+	for (uint16_t i = 0; i < service->backend_count && ctx->copy_count < end; i++) {
+		uint16_t slot = service->backends[(first + i) % service->backend_count];
+
+		if (slot != packet->slot)
+			copy_make(ctx, packet, slot);
+	}
 }
 
 static void packets_swap(struct packet *a, struct packet *b)

@@ -289,11 +289,16 @@ static bool unproven_take(const struct route_ctx *ctx, const struct udp_view *vi
 	return false;
 }
 
+RARE void entry_refresh(const struct route_ctx *ctx, struct affinity_entry entry, bool is_proof)
+{
+	affinity_touch(&entry, is_proof, ctx->now_ticks);
+}
+
 HOT_INLINE void entry_touch(const struct route_ctx *ctx, const struct affinity_entry *entry,
 			    bool is_proof)
 {
-	if (!ctx->is_dry)
-		affinity_touch(entry, is_proof, ctx->now_ticks);
+	if ((entry->age_ticks || (is_proof && !entry->proven)) && !ctx->is_dry)
+		entry_refresh(ctx, *entry, is_proof);
 }
 
 RARE bool entry_replace(const struct route_ctx *ctx, const struct affinity_entry *entry,
@@ -357,13 +362,23 @@ RARE int gone_decide(const struct route_ctx *ctx, struct route *route)
 	return ROUTE_FORWARD;
 }
 
+/* By its client. Where answers do not come by, nothing shows that it hears its server. That
+ * it is still there in another tick must do: what a flood makes up is used once. */
+HOT_INLINE void entry_use(const struct route_ctx *ctx, const struct route *route,
+			  const struct affinity_entry *entry, bool is_proof)
+{
+	bool has_lasted = entry->age_ticks && service_of(ctx, route)->client_keeps;
+
+	entry_touch(ctx, entry, is_proof || has_lasted);
+}
+
 /* With answers on the way through here, they keep the 4-tuple's time; without, its
  * client does. is_proof: the client uses what a server has named. */
 HOT_INLINE void tuple_touch(const struct route_ctx *ctx, const struct route *route,
 			    const struct affinity_entry *tuple, bool is_proof)
 {
 	if (service_of(ctx, route)->client_keeps || !route->is_quic)
-		entry_touch(ctx, tuple, is_proof);
+		entry_use(ctx, route, tuple, is_proof);
 	else if (is_proof && !tuple->proven && !ctx->is_dry)
 		affinity_touch(tuple, true, (ctx->now_ticks - tuple->age_ticks) & 0xfff);
 }
@@ -422,6 +437,14 @@ HOT_INLINE bool cid_find(const struct route_ctx *ctx, const struct route *route,
 	return true;
 }
 
+/* Once a tick will do: meanwhile answers keep the 4-tuple. */
+RARE void cid_use(const struct route_ctx *ctx, struct route *route, struct affinity_entry entry)
+{
+	entry_use(ctx, route, &entry, route->is_proof);
+	tuple_begin(ctx, route);
+	route->step = ROUTE_STEP_KEEP;
+}
+
 /* (2) */
 HOT_INLINE int route_find(const struct route_ctx *ctx, struct packet *packet, struct route *route)
 {
@@ -436,12 +459,8 @@ HOT_INLINE int route_find(const struct route_ctx *ctx, struct packet *packet, st
 		return gone_decide(ctx, route);
 	}
 	decide(ctx, packet, route, entry.slot, ROUTE_CID);
-	/* Once a tick will do: meanwhile answers keep the 4-tuple. */
-	if (route->is_proof && affinity_is_settled(&entry, ctx->now_ticks))
-		return ROUTE_FORWARD;
-	entry_touch(ctx, &entry, route->is_proof);
-	tuple_begin(ctx, route);
-	route->step = ROUTE_STEP_KEEP;
+	if (!affinity_is_settled(&entry, ctx->now_ticks))
+		cid_use(ctx, route, entry);
 	return ROUTE_FORWARD;
 }
 

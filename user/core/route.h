@@ -10,7 +10,8 @@
  * Against poisoning: what clients send only inserts where nothing is; only answers
  * of backends replace, and never an entry that another backend has used within
  * ROUTE_OWNER_TICKS. An entry is unproven until its client uses a Connection ID that
- * a server has named; unproven ones are rationed, and give way first. Pure. */
+ * a server has named or, where answers do not come by, is still there after a tick;
+ * unproven ones are rationed, and give way first. Pure. */
 #ifndef RINGWAY_CORE_ROUTE_H
 #define RINGWAY_CORE_ROUTE_H
 
