@@ -253,6 +253,22 @@ static void short_answers_teach_who_owns_a_tuple(void **state)
 	assert_int_equal(client_short(&busy, 0x4242), 2);
 }
 
+/* Of a connection in its handshake, whose client may be silent meanwhile. */
+static void long_answers_keep_their_connection_id(void **state)
+{
+	int owner = connect(&home, SERVER_CID(1));
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		now_ms += 100ull * AFFINITY_TICK_MS;
+		if (!i)
+			(void)server_handshake((uint16_t)owner, &home, SERVER_CID(1));
+	}
+	worker.decided[ROUTE_CID] = 0;
+	assert_int_equal(client_short(&away, SERVER_CID(1)), owner);
+	assert_int_equal(worker.decided[ROUTE_CID], 1);
+}
+
 static void long_answers_replace_only_what_is_old(void **state)
 {
 	int owner = connect(&home, SERVER_CID(1));
@@ -728,6 +744,7 @@ int main(void)
 		WORLD_TEST(without_discovery_maglev_and_nothing_learned),
 		WORLD_TEST(without_tables_nobody_is_asked),
 		WORLD_TEST(short_answers_teach_who_owns_a_tuple),
+		WORLD_TEST(long_answers_keep_their_connection_id),
 		WORLD_TEST(long_answers_replace_only_what_is_old),
 		WORLD_TEST(short_answers_replace_only_who_is_gone),
 		WORLD_TEST(a_replayed_id_moves_nobody),
