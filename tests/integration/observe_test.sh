@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # observe_test.sh - what a running ringwayd says of its decisions: `lookup` names the
 # backend that a datagram then gets, and changes nothing; `trace` shows decisions as
-# they are made; `stats` and `backends` count and explain; `flush` forgets.
+# they are made; `stats` and `backends` count and explain; what
+# `flush` does to each of them.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -207,19 +208,29 @@ check_true 'rules' "$topology_dir/stats.json" \
 check_conservation "$topology_dir/stats.json"
 [[ $(ringwayctl stats) =~ four_tuple\ .*'the 4-tuple is known' ]] || fail "$(ringwayctl stats)"
 
-# --- flush: one backend's connections are forgotten, no others' ---
+# --- flush: one backend's connections are cut, no others', and forgotten by undrain ---
 
-flushed=$(lookup backend web --cid $strange --from $from)
-ringwayctl flush "web/$flushed" | grep -q 'its connections are forgotten' || fail 'flush is silent'
-declare -A forgotten=()
-for port in "${ports[@]}"; do
-	wanted=four_tuple
-	[[ ${told_of[$port]} != "$flushed" ]] || wanted=discovery
-	check_equal "port $port of ${told_of[$port]}" $wanted \
-		"$(lookup rule web --cid $strange --from 198.51.100.2:$port)"
-	forgotten[$wanted]=yes
-done
-check_equal 'both were looked at' 2 ${#forgotten[@]}
+# check_flush RULE: by which those of backend2 now go, that are on a known 4-tuple.
+check_flush() {
+	local port wanted
+
+	for port in "${ports[@]}"; do
+		wanted=four_tuple
+		[[ ${told_of[$port]} != backend2 ]] || wanted=$1
+		check_equal "port $port of ${told_of[$port]}" "$wanted" \
+			"$(lookup rule web --cid $strange --from 198.51.100.2:$port)"
+	done
+}
+
+[[ " ${told_of[*]} " == *' backend1 '* && " ${told_of[*]} " == *' backend2 '* ]] ||
+	fail "one backend has all: ${told_of[*]}"
+ringwayctl flush web/backend2 | grep -q 'its connections are cut' || fail 'flush is silent'
+check_flush gone
+check_equal 'a server id of nobody' 'backend1 discovery' \
+	"$(lookup backend web --cid $cid_of_2) $(lookup rule web --cid $cid_of_2)"
+ringwayctl undrain web/backend2
+check_flush discovery
+check_equal 'a server id again' backend2 "$(lookup backend web --cid $cid_of_2)"
 
 # --- health ---
 

@@ -123,7 +123,22 @@ check_equal 'state' "['drained'] ['command']" \
 ringwayctl undrain web/backend1
 read -r one two < <(shares 500)
 ((${one#*:} > 100 && ${two#*:} > 100)) || fail "shares after undrain: $one $two"
+
+# So does flushing, which leaves it nothing at all; undrain ends it even where the file drains.
 ringwayctl flush web/backend1
+configure 1:0 2:1
+ringwayctl reload
+check_equal 'flushed and drained by the file' "['flushed'] ['command']" \
+	"$(backend backend1 state) $(backend backend1 drained_by)"
+ringwayctl undrain web/backend1
+check_equal 'drained by the file' "['drained'] ['file']" \
+	"$(backend backend1 state) $(backend backend1 drained_by)"
+ringwayctl flush web/backend1
+configure 2:1
+ringwayctl reload
+configure 1:1 2:1
+ringwayctl reload
+check_equal 'flushed no more once it was removed' "['up']" "$(backend backend1 state)"
 for command in drain undrain flush; do
 	! ringwayctl $command web/nobody 2>"$topology_dir/nobody.log" || fail "$command of nobody"
 	grep -q 'no backend "web/nobody"' "$topology_dir/nobody.log" || fail "$command of nobody"

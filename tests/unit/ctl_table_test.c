@@ -135,7 +135,7 @@ static void changes(void **state)
 		       "reloaded: generation 4, 1 service, 1 backend\n");
 	assert_printed("drain", answer, NULL, 0, "web/a: drained\n");
 	assert_printed("undrain", answer, NULL, 0, "web/a: drained\n");
-	assert_printed("flush", answer, NULL, 0, "web/a: drained\nits connections are forgotten\n");
+	assert_printed("flush", answer, NULL, 0, "web/a: drained\nits connections are cut\n");
 }
 
 #define PORT(name, mode, n, lost)                                                          \

@@ -57,7 +57,8 @@ static void names_keep_slots_and_state(void **state)
 	assert_int_equal(first->backend_count, 3);
 	assert_int_equal(named(first, "dns/a")->slot, 2);
 	assert_int_equal(named(first, "dns/a")->service_slot, 1);
-	backend->is_drained = backend->is_down = backend->is_watched[FAMILY_IPV4] = true;
+	backend->is_drained = backend->is_flushed = true;
+	backend->is_down = backend->is_watched[FAMILY_IPV4] = true;
 	backend->next_hop[FAMILY_IPV4].ifindex = 7;
 
 	second = make(TOP SERVICE("dns", "2", "") BACKEND("c", "9", "") BACKEND("a", "3", "")
@@ -73,6 +74,7 @@ static void names_keep_slots_and_state(void **state)
 	assert_int_equal(backend->service_slot, 0);
 	assert_int_equal(backend->config->weight, 5);
 	assert_true(backend->is_drained);
+	assert_true(backend->is_flushed);
 	assert_true(backend->is_down);
 	assert_true(backend->is_watched[FAMILY_IPV4]);
 	assert_int_equal(backend->next_hop[FAMILY_IPV4].ifindex, 7);
@@ -88,11 +90,13 @@ static void a_moved_backend_is_looked_up_anew(void **state)
 	struct lineup_backend *before = named(first, "web/a"), *backend;
 
 	(void)state;
-	before->is_drained = before->is_down = before->is_watched[FAMILY_IPV4] = true;
+	before->is_drained = before->is_flushed = true;
+	before->is_down = before->is_watched[FAMILY_IPV4] = true;
 	second = make(TOP SERVICE("web", "1", "") BACKEND("a", "2", ""), first);
 	backend = named(second, "web/a");
 	assert_int_equal(backend->slot, before->slot);
 	assert_true(backend->is_drained);
+	assert_true(backend->is_flushed);
 	assert_false(backend->is_down);
 	assert_false(backend->is_watched[FAMILY_IPV4]);
 	assert_int_not_equal(lineup_watch_id(backend, FAMILY_IPV4),
@@ -186,6 +190,85 @@ static void weights_follow_drains_and_health(void **state)
 	}
 }
 
+/* How many addresses the table knows as those of a service, or of a backend. */
+static size_t matches_of(const struct table *table, enum frame_kind kind)
+{
+	size_t count = 0;
+
+	for (uint32_t i = 0; i <= table->match_mask; i++)
+		count += table->matches[i].kind == kind;
+	return count;
+}
+
+static uint16_t named_by(const struct service *service, uint8_t server_id)
+{
+	const uint8_t cid[] = { 0x20, server_id, 1, 2, 3, 4, 5, 6 };
+	struct quic_lb_scratch *scratch = quic_lb_scratch_new();
+	struct quic_lb_query query = { .lb = service->quic_lb, .cid = cid, .len = sizeof(cid) };
+
+	quic_lb_decode(scratch, &query, 1);
+	quic_lb_scratch_free(scratch);
+	assert_in_range(query.slot, 0, BACKEND_COUNT_MAX - 1);
+	return (uint16_t)query.slot;
+}
+
+/* It keeps its slot, so that the counters stay its own, and nothing else. */
+static void a_flushed_backend_has_no_part(void **state)
+{
+	static const struct {
+		const char *name;
+		bool a_flushed, b_flushed;
+	} cases[] = {
+		{ "none", false, false },
+		{ "one", true, false },
+		{ "all", true, true },
+	};
+	const struct host_link link = { .mtu = 1500 };
+	const uint8_t mac[6] = { 2 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const bool flushed[] = { cases[i].a_flushed, cases[i].b_flushed };
+		struct lineup *lineup =
+			make(TOP SERVICE("web", "1",
+					 "    health: { probe: tcp }\n"
+					 "    quic_lb: [{ rotation: 1, server_id_length: 1, "
+					 "nonce_length: 6 }]\n")
+				     BACKEND("a", "1", ", server_ids: [\"00\"]")
+					     BACKEND("b", "2", ", server_ids: [\"01\"]"),
+			     NULL);
+		const struct service *web;
+		struct table *table;
+
+		print_message("case: %s\n", cases[i].name);
+		for (uint16_t slot = 0; slot < 2; slot++) {
+			struct lineup_backend *backend = lineup_find(lineup, slot);
+
+			backend->is_drained = backend->is_flushed = flushed[slot];
+			backend->is_down = true; /* all of them: health counts for none */
+		}
+		assert_int_equal(table_spec_build(lineup, &link, 1, &table), 0);
+		web = &table->services[0];
+		for (uint16_t slot = 0; slot < 2; slot++) {
+			table_next_hop_set(table, slot, FAMILY_IPV4, 0, mac);
+			assert_int_equal(table_target(table, slot, FAMILY_IPV4)->present,
+					 !flushed[slot]);
+			assert_int_equal(table_target(table, slot, FAMILY_IPV4)->accepts_new,
+					 !flushed[slot]);
+			assert_int_equal(
+				table_owner(table, named_by(web, (uint8_t)slot), FAMILY_IPV4),
+				flushed[slot] ? TABLE_NOBODY : 0);
+		}
+		assert_int_equal(matches_of(table, FRAME_RETURN), 2 - flushed[0] - flushed[1]);
+		assert_int_equal(matches_of(table, FRAME_SERVICE), 1);
+		assert_int_equal(web->maglev[FAMILY_IPV4].size > 0, !(flushed[0] && flushed[1]));
+		for (uint32_t at = 0; at < web->maglev[FAMILY_IPV4].size; at++)
+			assert_false(flushed[web->maglev[FAMILY_IPV4].slots[at]]);
+		table_free(table);
+		lineup_free(lineup);
+	}
+}
+
 static void a_service_reaches_the_table(void **state)
 {
 	const struct host_link link = { .mtu = 1500 };
@@ -199,9 +282,6 @@ static void a_service_reaches_the_table(void **state)
 				"nonce_length: 6 }]\n") BACKEND("a", "1", ", server_ids: [\"0a\"]")
 				BACKEND("b", "2", ", server_ids: [\"0b\"]"),
 		NULL);
-	static const uint8_t cid[] = { 0x20, 0x0b, 1, 2, 3, 4, 5, 6 };
-	struct quic_lb_scratch *scratch = quic_lb_scratch_new();
-	struct quic_lb_query query = { .cid = cid, .len = sizeof(cid) };
 	const struct service *dns, *web;
 	struct table *table;
 
@@ -221,10 +301,7 @@ static void a_service_reaches_the_table(void **state)
 	assert_false(web->drops_gone);
 	assert_int_equal(web->connection_id_len, 8);
 	assert_int_equal(web->idle_ticks, 150);
-	query.lb = web->quic_lb;
-	quic_lb_decode(scratch, &query, 1);
-	assert_int_equal(query.slot, named(lineup, "web/b")->slot);
-	quic_lb_scratch_free(scratch);
+	assert_int_equal(named_by(web, 0x0b), named(lineup, "web/b")->slot);
 	table_free(table);
 	lineup_free(lineup);
 }
@@ -237,6 +314,7 @@ int main(void)
 		cmocka_unit_test(slots_come_back_after_the_longest_idle_time),
 		cmocka_unit_test(nothing_is_taken_when_slots_run_out),
 		cmocka_unit_test(weights_follow_drains_and_health),
+		cmocka_unit_test(a_flushed_backend_has_no_part),
 		cmocka_unit_test(a_service_reaches_the_table),
 	};
 

@@ -497,6 +497,36 @@ static void backends_are_summed_over_workers(void **state)
 		"'out':{'datagrams':1440,'bytes':1442},'back':{'datagrams':1444,'bytes':1446}}]");
 }
 
+static void a_flush_is_by_command(void **state)
+{
+	static const struct {
+		const char *name, *state, *drained_by;
+		uint16_t weight;
+		bool is_flushed, is_down;
+	} cases[] = {
+		{ "up", "flushed", "command", 1, true, false },
+		{ "down", "flushed", "command", 1, true, true },
+		{ "drained by the file", "flushed", "command", 0, true, false },
+		{ "not flushed", "drained", "file", 0, false, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		json_t *array, *first;
+
+		print_message("case: %s\n", cases[i].name);
+		web_backends[0].weight = cases[i].weight;
+		backends[0].is_drained = backends[0].is_flushed = cases[i].is_flushed;
+		backends[0].is_down = cases[i].is_down;
+		array = report_backends(*state);
+		first = json_array_get(array, 0);
+		assert_string_equal(json_string_value(json_object_get(first, "state")),
+				    cases[i].state);
+		assert_string_equal(json_string_value(json_object_get(first, "drained_by")),
+				    cases[i].drained_by);
+		json_decref(array);
+	}
+}
+
 static void services_are_summed_over_backends(void **state)
 {
 	assert_json(
@@ -556,6 +586,7 @@ int main(void)
 		cmocka_unit_test_setup(stats_says_when_xdp_cannot_be_read, set_up),
 		cmocka_unit_test_setup(frames_outstanding_are_never_negative, set_up),
 		cmocka_unit_test_setup(backends_are_summed_over_workers, set_up),
+		cmocka_unit_test_setup(a_flush_is_by_command, set_up),
 		cmocka_unit_test_setup(services_are_summed_over_backends, set_up),
 		cmocka_unit_test_setup(status_describes_the_daemon, set_up),
 		cmocka_unit_test_setup(backend_counts_as_resolved_in_all_families_only, set_up),

@@ -584,8 +584,9 @@ static const struct schema_field service_fields[] = {
 		.scalar = &schema_choice,
 		.choices = on_remove_names,
 		.fallback = "rehash",
-		.meaning = "What becomes of the connections of a backend that a reload removes: "
-			   "rehash gives them to others, drop drops their datagrams.",
+		.meaning = "What becomes of the connections of a backend that a reload removes or "
+			   "`ringwayctl flush` cuts off: rehash gives them to others, drop drops "
+			   "their datagrams.",
 	},
 	{
 		.key = "health",

@@ -7,7 +7,6 @@
 
 #include "control/backends.h"
 #include "control/command.h"
-#include "control/connections.h"
 #include "control/drops.h"
 #include "control/lookup.h"
 #include "control/reload.h"
@@ -100,50 +99,49 @@ static json_t *backend_json(const struct daemon *daemon, const struct lineup_bac
 }
 
 /* Twice the same is no mistake: what is asked for is the case. */
-static json_t *drained_set(struct daemon *daemon, const char *name, bool is_drained)
+static json_t *order_answer(struct daemon *daemon, struct lineup_backend *backend, bool is_drained,
+			    bool is_flushed)
 {
-	json_t *refused = NULL;
-	struct lineup_backend *backend = backend_named(daemon, name, &refused);
+	uint64_t generation = daemon->generation;
 
-	if (!backend)
-		return refused;
-	if (!is_drained && lineup_is_drained_by_file(backend))
-		return json_build_refusal(
-			"the configuration file drains it, by `weight: 0` or `drain: yes`: "
-			"change that and reload");
-	if (backend->is_drained != is_drained) {
-		backend->is_drained = is_drained;
-		if (backends_rebuild(daemon)) {
-			backend->is_drained = !is_drained;
-			return json_build_refusal("out of memory; nothing has changed");
-		}
-		log_info("backend %s is %s", name, is_drained ? "drained" : "not drained any more");
-	}
+	if (backends_order(daemon, backend, is_drained, is_flushed))
+		return json_build_refusal("out of memory; nothing has changed");
+	if (daemon->generation != generation)
+		log_info("backend %s/%s is %s", backend->service->name, backend->config->name,
+			 is_flushed   ? "flushed: its connections are cut"
+			 : is_drained ? "drained"
+				      : "not drained by command any more");
 	return backend_json(daemon, backend);
 }
 
 static json_t *drain_answer(struct daemon *daemon, const struct command_words *words)
 {
-	return drained_set(daemon, words->argument, true);
+	json_t *refused = NULL;
+	struct lineup_backend *backend = backend_named(daemon, words->argument, &refused);
+
+	return backend ? order_answer(daemon, backend, true, backend->is_flushed) : refused;
 }
 
 static json_t *undrain_answer(struct daemon *daemon, const struct command_words *words)
 {
-	return drained_set(daemon, words->argument, false);
-}
-
-static json_t *flush_answer(struct daemon *daemon, const struct command_words *words)
-{
-	bool slots[BACKEND_COUNT_MAX] = { false };
 	json_t *refused = NULL;
 	struct lineup_backend *backend = backend_named(daemon, words->argument, &refused);
 
 	if (!backend)
 		return refused;
-	slots[backend->slot] = true;
-	connections_void(daemon, slots);
-	log_info("backend %s: its connections are forgotten", words->argument);
-	return backend_json(daemon, backend);
+	if (lineup_is_drained_by_file(backend) && !backend->is_flushed)
+		return json_build_refusal(
+			"the configuration file drains it, by `weight: 0` or `drain: yes`: "
+			"change that and reload");
+	return order_answer(daemon, backend, false, false);
+}
+
+static json_t *flush_answer(struct daemon *daemon, const struct command_words *words)
+{
+	json_t *refused = NULL;
+	struct lineup_backend *backend = backend_named(daemon, words->argument, &refused);
+
+	return backend ? order_answer(daemon, backend, true, true) : refused;
 }
 
 json_t *answer(void *arg, const char *line)

@@ -255,6 +255,37 @@ int backends_rebuild(struct daemon *daemon)
 	return 0;
 }
 
+/* Before the table has the backend again, so that no answer teaches them again. */
+static void cut_ones_forget(struct daemon *daemon, const struct lineup_backend *backend)
+{
+	bool slots[BACKEND_COUNT_MAX] = { false };
+
+	slots[backend->slot] = true;
+	connections_void(daemon, slots);
+}
+
+int backends_order(struct daemon *daemon, struct lineup_backend *backend, bool is_drained,
+		   bool is_flushed)
+{
+	const struct lineup_backend before = *backend;
+	int err;
+
+	if (before.is_drained == is_drained && before.is_flushed == is_flushed)
+		return 0;
+	if (before.is_flushed && !is_flushed)
+		cut_ones_forget(daemon, backend);
+	backend->is_drained = is_drained;
+	backend->is_flushed = is_flushed;
+	err = backends_rebuild(daemon);
+	if (err) {
+		*backend = before;
+		return err;
+	}
+	for (enum family family = 0; daemon->attach && family < FAMILY_COUNT; family++)
+		rules_return_set(daemon, backend, family);
+	return 0;
+}
+
 void backends_health_set(struct daemon *daemon, uint16_t slot, bool is_up)
 {
 	struct lineup_backend *backend = lineup_find(daemon->lineup, slot);

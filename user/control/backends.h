@@ -42,6 +42,11 @@ int backends_table(const struct daemon *daemon, const struct lineup *lineup,
  * negative errno with the old table in place and the reason logged. */
 int backends_rebuild(struct daemon *daemon);
 
+/* A command: drain or flush a backend of the lineup in force, or neither any more. On
+ * return it is so for every datagram to come. As backends_rebuild(). */
+int backends_order(struct daemon *daemon, struct lineup_backend *backend, bool is_drained,
+		   bool is_flushed);
+
 /* A backend has gone up or down by its probes. Takes effect with the next tick, so
  * that many changes make one table. A slot without backend is ignored. */
 void backends_health_set(struct daemon *daemon, uint16_t slot, bool is_up);

@@ -41,11 +41,10 @@ const struct command_info commands[COMMAND_COUNT] = {
 			     false, 0 },
 	[COMMAND_DRAIN] = { "drain", "SERVICE/BACKEND",
 			    "give it no new connections; it keeps those it has", false, 0 },
-	[COMMAND_UNDRAIN] = { "undrain", "SERVICE/BACKEND", "give it new connections again", false,
-			      0 },
+	[COMMAND_UNDRAIN] = { "undrain", "SERVICE/BACKEND",
+			      "take drain or flush back: it gets new connections again", false, 0 },
 	[COMMAND_FLUSH] = { "flush", "SERVICE/BACKEND",
-			    "forget its connections, as far as they do not show themselves again",
-			    false, 0 },
+			    "cut its connections: it gets nothing, until undrained", false, 0 },
 };
 
 const struct command_option_info command_options[COMMAND_OPTION_COUNT] = {

@@ -469,8 +469,9 @@ static const struct place places[] = {
 	BY_REASON(MALFORMED, PARSE, AF_XDP, "look who sends it: `ringwayctl trace --every 1`"),
 	BY_REASON(NO_CHECKSUM, PARSE, AF_XDP, "the sender must be mended: IPv6 requires it"),
 	BY_REASON(NOT_OURS, ROUTING, BOTH,
-		  "a few at a reload are in flight to what was removed; otherwise compare the "
-		  "configuration with where clients send to"),
+		  "a few at a reload are in flight to what was removed, and what a flushed backend "
+		  "still answers ends here; otherwise compare the configuration with where "
+		  "clients send to"),
 	BY_REASON(SOURCE_MARTIAN, ROUTING, SOCKET,
 		  "forged or misconfigured; let the border router filter it (BCP 38)"),
 	BY_REASON(

@@ -77,6 +77,7 @@ static void backend_inherit(struct lineup_backend *backend, const struct lineup_
 	if (!before)
 		return;
 	backend->is_drained = before->is_drained;
+	backend->is_flushed = before->is_flushed;
 	backend->place = before->place;
 	if (!has_same_place(backend, before)) {
 		backend->place ^= 1;

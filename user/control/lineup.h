@@ -15,8 +15,12 @@ struct lineup_backend {
 	const struct config_service *service;
 	const struct config_backend *config;
 	uint16_t slot, service_slot;
-	bool is_drained; /* by command: until undrained, removed, or the end of the daemon */
-	bool is_down;	 /* by its health probes */
+
+	/* By command: until undrained, removed, or the end of the daemon. What is flushed
+	 * is drained as well, and has no part in forwarding, as if it were removed. */
+	bool is_drained, is_flushed;
+
+	bool is_down; /* by its health probes */
 
 	/* A reload may move a backend to other addresses. Then its old and its new
 	 * place are watched at one time, and this tells them apart. */

@@ -443,6 +443,8 @@ static json_t *traffic_json(const struct traffic *traffic)
 
 const char *report_state(const struct lineup_backend *backend)
 {
+	if (backend->is_flushed)
+		return "flushed";
 	if (backend->is_drained || lineup_is_drained_by_file(backend))
 		return "drained";
 	return backend->is_down ? "down" : "up";
@@ -450,7 +452,7 @@ const char *report_state(const struct lineup_backend *backend)
 
 static json_t *drained_by_json(const struct lineup_backend *backend)
 {
-	if (lineup_is_drained_by_file(backend))
+	if (lineup_is_drained_by_file(backend) && !backend->is_flushed)
 		return json_string("file");
 	return backend->is_drained ? json_string("command") : json_null();
 }

@@ -23,7 +23,7 @@ json_t *report_backends(const struct daemon *daemon);
 /* Whole seconds since the start. */
 uint64_t report_uptime_s(const struct daemon *daemon);
 
-/* "up", "down" or "drained". */
+/* "up", "down", "drained" or "flushed". */
 const char *report_state(const struct lineup_backend *backend);
 
 #endif

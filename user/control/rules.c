@@ -65,7 +65,7 @@ void rules_return_set(struct daemon *daemon, const struct lineup_backend *backen
 	memcpy(rule.next_hop_mac, backend->next_hop[family].mac, sizeof(rule.next_hop_mac));
 	if (port == RULES_NO_PORT || daemon->lineup->config->interfaces[port].clients)
 		rule.flags |= RETURN_CHECK_MAC;
-	if (backend->service->return_path == CONFIG_RETURN_XDP)
+	if (backend->service->return_path == CONFIG_RETURN_XDP && !backend->is_flushed)
 		rule_rewrites(&rule, backend, family);
 	err = attach_return_set(daemon->attach, &key, &rule);
 	if (err)

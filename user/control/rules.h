@@ -16,7 +16,8 @@
 uint8_t rules_port(const struct daemon *daemon, const struct next_hop *hop);
 
 /* Where answers of a backend must come from, as its next hop is now. A failure is
- * logged. Nothing to be done in l2 mode. */
+ * logged. Nothing to be done in l2 mode. Those of a flushed backend go to the workers,
+ * who drop them: without a rule the kernel would route them to the client. */
 void rules_return_set(struct daemon *daemon, const struct lineup_backend *backend,
 		      enum family family);
 

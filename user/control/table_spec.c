@@ -27,6 +27,14 @@ static uint16_t weight_of(const struct lineup_backend *backend, bool ignores_hea
 	return backend->config->weight;
 }
 
+/* One without any address gets nothing, and no answer is its own. */
+static struct table_endpoint endpoint_of(const struct lineup_backend *backend)
+{
+	static const struct table_endpoint nowhere;
+
+	return backend->is_flushed ? nowhere : backend->config->endpoint;
+}
+
 /* A backend is known by its name: it may change its address and keep its share. */
 static void backends_fill(const struct lineup_backend *backends, size_t count,
 			  struct table_backend *ret_backends)
@@ -39,7 +47,7 @@ static void backends_fill(const struct lineup_backend *backends, size_t count,
 
 		ret_backends[i] = (struct table_backend){
 			.slot = backends[i].slot,
-			.endpoint = config->endpoint,
+			.endpoint = endpoint_of(&backends[i]),
 			.id = XXH3_64bits(config->name, strlen(config->name)),
 			.weight = weight_of(&backends[i], ignores_health),
 		};

@@ -241,7 +241,7 @@ static void backend_introduce(FILE *out, json_t *answer)
 static void flush_introduce(FILE *out, json_t *answer)
 {
 	backend_introduce(out, answer);
-	(void)fputs("its connections are forgotten\n", out);
+	(void)fputs("its connections are cut\n", out);
 }
 
 /* stats */
