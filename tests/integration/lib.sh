@@ -84,17 +84,21 @@ xdp_is_attached() {
 	run_in forwarder ip link show dev "$1" | grep -q xdp
 }
 
-# check_idle SECONDS: without traffic ringwayd uses at most 1 % of a core, all its
-# threads together. A sanitizer's own are never idle.
+# check_idle SECONDS: without traffic ringwayd uses at most 1 % of a core, all its threads
+# together, for so long, at the third time at last: what else a machine does makes the same
+# work longer, but who is not idle never is. A sanitizer's own threads are not.
 check_idle() {
 	local before used_us
 
 	[[ -z ${SANITIZE:-} ]] || return 0
-	before=$(cpu_ns "$ringwayd_pid")
-	sleep "$1"
-	used_us=$((($(cpu_ns "$ringwayd_pid") - before) / 1000))
-	echo "idle for $1 s: $used_us microseconds of CPU"
-	((used_us <= $1 * 10000)) || fail "idle ringwayd used $used_us microseconds of $1 s"
+	for _ in 1 2 3; do
+		before=$(cpu_ns "$ringwayd_pid")
+		sleep "$1"
+		used_us=$((($(cpu_ns "$ringwayd_pid") - before) / 1000))
+		echo "idle for $1 s: $used_us microseconds of CPU"
+		((used_us > $1 * 10000)) || return 0
+	done
+	fail "idle ringwayd used $used_us microseconds of $1 s"
 }
 
 # Nanoseconds on a CPU of all threads of a process.

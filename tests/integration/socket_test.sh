@@ -93,6 +93,7 @@ check_calls() {
 	local name="$1${2:+, $2}"
 
 	configure "calls: $name"
+	sed -i '/ health:/d' "$config" # who probes is not idle
 	start_as_nobody "${@:3}"
 	both_families "$name"
 	stats_at_rest "$stats"
