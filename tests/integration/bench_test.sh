@@ -8,9 +8,11 @@
 cd "$topology_root"
 ((EUID == 0)) || { echo 'network namespaces need root'; exit 77; }
 rm -f "$BUILD"/bench/*.json
-BUILD=$BUILD QUICK=1 PAIRS='' tests/bench/run forward path sharing
+suites=(forward path sharing)
+! perf --version >/dev/null 2>&1 || suites+=(profile)
+BUILD=$BUILD QUICK=1 PAIRS='' tests/bench/run "${suites[@]}"
 
-for suite in forward path sharing; do
+for suite in "${suites[@]}"; do
 	file=$BUILD/bench/$suite.json
 	check_true "$suite" "$file" 'set(d) == {"suite", "rows", "ratios", "bars", "host"}'
 	check_true 'rows' "$file" 'len(d["rows"]) >= 4 and all(
