@@ -88,7 +88,7 @@ bench: setup-bench ## ringwayd beside its ceiling, in one run (root); PAIRS=N ru
 
 bench-full: setup-bench ## the same with 41 pairs, beside other forwarders, and how costs grow (root)
 	$(Q)$(MAKE) --no-print-directory tests
-	$(Q)BUILD=$(BUILD) PAIRS=$${PAIRS:-41} tests/bench/run forward path opponents growth sharing profile
+	$(Q)BUILD=$(BUILD) PAIRS=$${PAIRS:-41} tests/bench/run forward path opponents growth sharing
 
 bench-scenario1: setup-bench ## a proxy that loses datagrams, and what helps (root); QUICK=1
 	$(Q)$(MAKE) --no-print-directory programs

@@ -7,7 +7,6 @@
 # the last one.
 
 generator_cpu=0
-send_by=()
 path_flows=1000    # connections of a load to backends
 opening_rate=5000  # of their Initials, a second
 
@@ -30,9 +29,9 @@ path_prepare() {
 	declare -gA macs=([out]=$(mac_of forwarder wan) [back]=$(mac_of forwarder lan1))
 }
 
-# send out|back HOST INTERFACE OPTION...; $send_by is a command that runs it.
+# send out|back HOST INTERFACE OPTION...
 send() {
-	run_in "$2" "${send_by[@]}" "$BUILD/ringway-load" send --interface="$3" --to="${targets[$1]}" \
+	run_in "$2" "$BUILD/ringway-load" send --interface="$3" --to="${targets[$1]}" \
 		--from="${sources[$1]}" --mac="${macs[$1]}" --cpu=$generator_cpu --json "${@:4}" \
 		>"$topology_dir/send.json" 2>"$topology_dir/send.log" ||
 		cat "$topology_dir/send.log" >&2
@@ -156,20 +155,6 @@ measure() {
 	[[ $2 != l2fwd ]] || counts=$(grep '^{' "$topology_dir/subject.log")
 	echo "{\"subject\": \"$1\", \"direction\": \"$3\", \"path\": $path," \
 		"\"process\": $process, \"counts\": $counts}"
-}
-
-# profile SUBJECT PROGRAM THREAD SECONDS: where the subject's CPU was while the path was saturated,
-# sampled by its clock.
-profile() {
-	local data=$topology_dir/profile.data path
-	local -a send_by=(perf record -q -e cpu-clock -F 10000 -C "$forwarder_cpu" -o "$data" --)
-
-	subject_start "$1"
-	path=$(load out "$4")
-	subject_stop
-	echo "{\"subject\": \"$1\", \"path\": $path, \"sample_ns\": 100000, \"profile\":" \
-		"$(perf script -i "$data" -F comm,time,ip,sym,symoff,dso 2>/dev/null |
-			tests/bench/profile.py "$2" "$3")}"
 }
 
 ringwayd_counts() {
