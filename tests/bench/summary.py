@@ -102,8 +102,18 @@ OF_WORKERS = ("own time a datagram", "busy time a datagram")
 OWN_TIME = {("ringwayd", "out"): 3, ("ringwayd", "back"): 3, ("ringwayd, encrypted IDs", "out"): 5}
 
 
+# Of a core, in %, when there is nothing to do.
+IDLE = 1
+
+
 def path_suite(measurements):
     rows, ratios, bars, runs = [], {}, {}, {}
+    idle = [100 * (m["cpu_s"][1] - m["cpu_s"][0]) / m["idle_s"]
+            for m in measurements if "idle_s" in m]
+    measurements = [m for m in measurements if "idle_s" not in m]
+    if idle:
+        rows.append(row("ringwayd, idle", "share of a core", "%", idle))
+        bars["ringwayd, idle, % of a core"] = pair_bar(idle, IDLE, False)
     for m in measurements:
         for (metric, _), measure in MEASURES.items():
             runs.setdefault((m["subject"], m["direction"]), {}).setdefault(
@@ -336,6 +346,25 @@ def sharing_suite(rows):
     return {"suite": "sharing", "rows": table, "ratios": ratios, "bars": bars}
 
 
+def profile_suite(rows):
+    """Where time goes by perf, and what forward_burst() takes once caches are cold."""
+    shares, bursts = {}, {}
+    for r in rows:
+        if "ns" in r:
+            shares.setdefault(r["subject"], []).append(r["ns"])
+        else:
+            bursts.setdefault(r["disturbed_kib"], []).append(r["row"]["value"])
+    table = []
+    for subject, runs in shares.items():
+        for group in sorted({group for run in runs for group in run}):
+            table.append(row(subject, group, "ns", [run.get(group, 0) for run in runs]))
+        table.append(row(subject, "all", "ns", [sum(run.values()) for run in runs]))
+    for kib, runs in bursts.items():
+        table.append(row(f"forward_burst(), {kib} KiB read between bursts",
+                         "time a datagram, 10th percentile", "ns", runs))
+    return {"suite": "profile", "rows": table, "ratios": {}, "bars": {}}
+
+
 PLOTS = {"opponents": lambda suite, _, out: opponents_plot(suite, out),
          "growth": lambda _, rows, out: growth_plots(rows, out)}
 
@@ -343,7 +372,7 @@ PLOTS = {"opponents": lambda suite, _, out: opponents_plot(suite, out),
 def show(suite):
     for r in sorted(suite["rows"], key=lambda r: r["metric"]) if suite["suite"] == "opponents" \
             else suite["rows"]:
-        print(f"{r['subject']:58} {r['metric']:33} {r['value']:12.1f} {r['unit']:12}"
+        print(f"{r['subject']:58} {r['metric']:41} {r['value']:12.1f} {r['unit']:12}"
               f"{min(r['runs']):12.1f} .. {max(r['runs']):.1f}")
     for name, ratio in suite["ratios"].items():
         print(f"{name:58} {'ratio':33} {ratio:12.3f}")
@@ -355,7 +384,8 @@ def show(suite):
 
 
 SUITES = {"forward": forward_suite, "path": path_suite, "opponents": opponents_suite,
-          "growth": growth_suite, "sharing": sharing_suite}
+          "growth": growth_suite, "sharing": sharing_suite,
+          "profile": profile_suite}
 
 
 def main(out, names):
