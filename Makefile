@@ -82,13 +82,13 @@ demo: setup ## install what is missing, then an HTTP/3 download through ringwayd
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)BUILD=$(BUILD) scripts/demo.sh
 
-bench: setup-bench ## ringwayd beside its ceiling, in one run (root); PAIRS=N runs of each, QUICK=1
+bench: setup-bench ## ringwayd beside its ceiling and others, in one run (root); PAIRS=N runs of each, QUICK=1
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD=$(BUILD) tests/bench/run
 
-bench-full: setup-bench ## the same with 41 pairs, beside other forwarders, and how costs grow (root)
+bench-full: setup-bench ## the same with 41 pairs, how costs grow, and where time goes (root)
 	$(Q)$(MAKE) --no-print-directory tests
-	$(Q)BUILD=$(BUILD) PAIRS=$${PAIRS:-41} tests/bench/run forward path opponents growth sharing
+	$(Q)BUILD=$(BUILD) PAIRS=$${PAIRS:-41} tests/bench/run forward path opponents growth sharing profile
 
 bench-scenario1: setup-bench ## a proxy that loses datagrams, and what helps (root); QUICK=1
 	$(Q)$(MAKE) --no-print-directory programs

@@ -21,7 +21,7 @@ packages=(
 )
 case ${1:-} in
 '') ;;
-bench) packages+=(gnuplot-nox nginx libnginx-mod-stream dpdk-dev) ;; # plots, and opponents
+bench) packages+=(gnuplot-nox nginx libnginx-mod-stream dpdk-dev linux-perf) ;; # plots, opponents, profile
 *)
 	echo 'usage: scripts/setup.sh [bench]' >&2
 	exit 2

@@ -9,6 +9,7 @@
 generator_cpu=0
 path_flows=1000    # connections of a load to backends
 opening_rate=5000  # of their Initials, a second
+load_beside=()     # a command that runs while load() sends
 
 # mac_of HOST INTERFACE
 mac_of() {
@@ -46,7 +47,7 @@ busy_jiffies() {
 # prints what the sink got, how long it took, and how busy the machine was. The sink only
 # counts: it runs on the subject's CPU, and what it does is in everybody's time.
 load() {
-	local sink log=$topology_dir/sink.json busy
+	local sink log=$topology_dir/sink.json busy beside=
 	local -a from=(client wan) to=(backend1 lan) flows=$path_flows
 
 	[[ $1 == out ]] || from=(backend1 lan) to=(client wan) flows=1
@@ -54,10 +55,15 @@ load() {
 	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --count-only --json
 	sink=$started_pid
 	wait_for 10 'the sink' sink_is_attached "${to[@]}"
+	if ((${#load_beside[@]} > 0)); then
+		"${load_beside[@]}" &
+		beside=$!
+	fi
 	busy=$(busy_jiffies)
 	send "$1" "${from[@]}" --kind=quic-short --flows="$flows" --rate=0 --count=100000000 \
 		--seconds="$2" "${subject_load[@]}"
 	busy=$(($(busy_jiffies) - busy))
+	[[ -z $beside ]] || wait "$beside"
 	stop "$sink"
 	sed -n '/^{/,$p' "$log" >"$topology_dir/sunk.json" # after what it said to stderr
 	echo "{\"sunk\": $(json "$topology_dir/sunk.json" 'd["received"]')," \
@@ -132,7 +138,7 @@ sink_is_attached() {
 
 # Seconds of CPU that all threads of a process have had.
 cpu_seconds() {
-	cat "/proc/$1/task/"*/schedstat | awk '{ sum += $1 } END { printf "%.2f\n", sum / 1e9 }'
+	cat "/proc/$1/task/"*/schedstat | awk '{ sum += $1 } END { printf "%.4f\n", sum / 1e9 }'
 }
 
 # MiB of memory of a process that are its own.
@@ -155,6 +161,20 @@ measure() {
 	[[ $2 != l2fwd ]] || counts=$(grep '^{' "$topology_dir/subject.log")
 	echo "{\"subject\": \"$1\", \"direction\": \"$3\", \"path\": $path," \
 		"\"process\": $process, \"counts\": $counts}"
+}
+
+# idle SECONDS: what ringwayd takes of a CPU when nothing comes, after something has.
+idle() {
+	local before after
+
+	subject_start ringwayd
+	connections_open
+	sleep 1 # a worker looks a while for more
+	before=$(cpu_seconds "$subject_pid")
+	sleep "$1"
+	after=$(cpu_seconds "$subject_pid")
+	subject_stop
+	echo "{\"idle_s\": $1, \"cpu_s\": [$before, $after]}"
 }
 
 ringwayd_counts() {

@@ -22,9 +22,13 @@ for suite in forward path sharing; do
 	check_true 'host' "$file" 'set(d["host"]) == {"command", "driver", "mode", "kernel", "cpus"}
 		and all(d["host"].values())'
 done
+check_true 'bars of forward_burst()' "$BUILD/bench/forward.json" 'len(d["bars"]) == 7 and
+	d["bars"]["forward_burst() service, known quic-lb-encrypted, ns a datagram"]["bar"] == "<= 70"'
+check_true 'bars beside the ceiling' "$BUILD/bench/path.json" 'len(d["bars"]) == 8 and
+	d["bars"]["ringwayd, idle, % of a core"]["value"] > 0'
 check_true 'both programs, both ways, and the ceiling twice' "$BUILD/bench/path.json" \
 	'{r["subject"] for r in d["rows"]} >= {f"{s}, {w}" for w in ("out", "back")
-		for s in ("ringwayd", "l2fwd", "l2fwd again")} |
+		for s in ("ringwayd", "l2fwd", "l2fwd again")} | {"ringwayd, idle"} |
 		{"ringwayd, encrypted IDs, out", "ringwayd, return in XDP, back"}'
 check_true 'something arrived' "$BUILD/bench/path.json" 'all(r["value"] > 0 for r in d["rows"]
 	if r["metric"] == "rate into the sink")'
