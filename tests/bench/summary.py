@@ -347,21 +347,22 @@ def sharing_suite(rows):
 
 
 def profile_suite(rows):
-    """Where time goes by perf, and what forward_burst() takes once caches are cold."""
-    shares, bursts = {}, {}
+    """Where time goes by perf, and what memory takes of it in any program."""
+    shares, lines = {}, {}
     for r in rows:
         if "ns" in r:
             shares.setdefault(r["subject"], []).append(r["ns"])
         else:
-            bursts.setdefault(r["disturbed_kib"], []).append(r["row"]["value"])
+            for how in ("chain_ns", "burst_ns"):
+                lines.setdefault((r["mebibytes"], how), []).append(r[how])
     table = []
     for subject, runs in shares.items():
         for group in sorted({group for run in runs for group in run}):
             table.append(row(subject, group, "ns", [run.get(group, 0) for run in runs]))
         table.append(row(subject, "all", "ns", [sum(run.values()) for run in runs]))
-    for kib, runs in bursts.items():
-        table.append(row(f"forward_burst(), {kib} KiB read between bursts",
-                         "time a datagram, 10th percentile", "ns", runs))
+    for (mebibytes, how), runs in lines.items():
+        table.append(row(f"a line of {mebibytes} MiB that is in no cache", {
+            "chain_ns": "one after the other", "burst_ns": "asked for in bursts"}[how], "ns", runs))
     return {"suite": "profile", "rows": table, "ratios": {}, "bars": {}}
 
 
