@@ -156,7 +156,8 @@ def path_suite(measurements):
 # What must be that many times what another reaches, in the rate at saturation.
 TIMES = {"nginx": 5, "socket_epoll": 4, "socket_mmsg": 3, "testpmd": 1}
 # Who must not be faster at the median and the 90th percentile, at one rate for all.
-SLOWER = ("nginx", "socket_epoll", "socket_mmsg", "socket_io_uring")
+SLOWER = ("nginx", "socket_epoll", "socket_mmsg", "socket_io_uring", "socket_two_workers",
+          "socket_decoupled")
 
 
 def opponents_rates(rows, row_of):
