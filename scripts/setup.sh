@@ -16,12 +16,12 @@ packages=(
 	strace util-linux valgrind
 	# the tests' own QUIC server
 	libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev libgnutls28-dev
-	# the rules of configs/, and captures of tests
-	nftables tcpdump
+	# the rules of configs/, captures of tests, and plots of scenario 1, which a test runs
+	nftables tcpdump gnuplot-nox
 )
 case ${1:-} in
 '') ;;
-bench) packages+=(gnuplot-nox nginx libnginx-mod-stream dpdk-dev linux-perf) ;; # plots, opponents, profile
+bench) packages+=(nginx libnginx-mod-stream dpdk-dev linux-perf) ;; # opponents, profile
 *)
 	echo 'usage: scripts/setup.sh [bench]' >&2
 	exit 2

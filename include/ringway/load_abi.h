@@ -127,6 +127,9 @@ _Static_assert(sizeof(struct load_handshake) == 18, "wire format");
  * test run. The receiver has its turn after each, and a veth ring holds 256. */
 #define LOAD_BURST_FRAMES 64
 
+/* What it takes to load either program; the verifier wants CAP_PERFMON of both. */
+#define LOAD_BPF_RIGHTS "run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
+
 struct load_head4 {
 	struct wire_eth eth;
 	struct wire_ipv4 ipv4;

@@ -181,6 +181,9 @@ refusal_cases() {
 	refused 2 "for --kind=quic" "${lan[@]}" --kind=quic-short --migrations=5
 	refused 2 "needs a --rate" "${lan[@]}" --kind=quic --migrations=5 --rate=0
 	refused 2 "--queues is for" "${lan[@]}" --by=live --queues=2
+	refused 2 "--first-queue must be less than --queues" "${lan[@]}" --queues=2 --first-queue=2
+	refused 2 "--first-queue must be less than --queues" "${lan[@]}" --by=af_xdp --first-queue=1
+	refused 2 "--first-queue must be less than --queues" "${lan[@]}" --first-queue=1
 	refused 2 "--mac is not for" "${lan[@]}" --by=sendmmsg --mac=02:00:00:00:00:01
 	refused 2 "--pcap takes" "${lan[@]}" --by=live --pcap="$dir/a.pcap"
 	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --kind=quic
@@ -198,6 +201,7 @@ refusal_cases() {
 	done
 	refused 1 "leaves by a0, not lo" "${lo[@]}" --to=10.9.0.2:443
 	refused 1 "not an address of this host" "${lo[@]}" --to=127.0.0.1:443 --from=10.9.0.99
+	refused 1 "choose another with --cpu" "${lan[@]}" --cpu=1023
 	refused 1 "4097 flows would take as many sockets" "${lo[@]}" --to=127.0.0.1:443 --flows=4097
 	echo "refusals: as they should be"
 }
@@ -214,6 +218,32 @@ unprivileged_case() {
 		"$(head -1 "$dir/send.err" | cut -d, -f1-4)"
 	grep -qE "^ +1 s: +[0-9]+ sent" "$dir/send.err" || fail "$what: no progress: $(cat "$dir/send.err")"
 	echo "$what: sends by sockets, and tells how far it is"
+}
+
+# as_nobody CAPABILITIES OPTION...: five datagrams, or why not.
+as_nobody() {
+	run_in source setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps="$1" --ambient-caps="$1" \
+		"$load" "${@:2}" --json >"$dir/sent.json" 2>"$dir/send.err"
+}
+
+# Without root, with the capabilities that the manual and the messages name, and no fewer.
+capabilities_case() {
+	local lan=(--interface=a0 --to=10.9.0.2:443 --count=5 --rate=1000) bpf=+bpf,+net_admin
+
+	as_nobody $bpf,+perfmon send "${lan[@]}" --by=live || fail "capabilities: $(cat "$dir/send.err")"
+	check_equal "capabilities: sent live" 5 "$(sent 'd["sent"]')"
+	as_nobody +net_raw send "${lan[@]}" --by=af_xdp || fail "capabilities: $(cat "$dir/send.err")"
+	check_equal "capabilities: sent by af_xdp" 5 "$(sent 'd["sent"]')"
+	as_nobody $bpf,+perfmon sink --interface=a0 --seconds=1 || fail "capabilities: $(cat "$dir/send.err")"
+	for command in "send ${lan[*]} --by=live" "sink --interface=a0 --seconds=1"; do
+		# shellcheck disable=SC2086 # several words
+		! as_nobody $bpf $command || fail "capabilities: CAP_PERFMON is not needed: $command"
+		grep -qF "with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN" "$dir/send.err" ||
+			fail "capabilities: $(cat "$dir/send.err")"
+	done
+	! as_nobody $bpf,+perfmon send "${lan[@]}" --by=af_xdp || fail "capabilities: CAP_NET_RAW is not needed"
+	grep -qF CAP_NET_RAW "$dir/send.err" || fail "capabilities: $(cat "$dir/send.err")"
+	echo "capabilities: those that are named suffice, and are needed"
 }
 
 # signal_case BY: a signal ends a run that waits for its next datagram, with a result.
@@ -245,6 +275,7 @@ done
 
 python3 "$frames" pcap "$dir/a.pcap" '{"link": 1}'
 refusal_cases
+capabilities_case
 answer_sizes=(50 51 57 1200)
 [[ -z ${QUICK:-} ]] || answer_sizes=(51)
 for pair in '10.9.0.2 10.9.0.1' '[fd09::2] [fd09::1]'; do

@@ -253,6 +253,8 @@ search_cases() {
 	[[ -n ${QUICK:-} ]] || check "search: nothing less than the policer's rate fails" "$dir/search.json" \
 		'all(t["passed"] for t in d[0]["trials"] if t["rate"] <= 7500) and
 		 (d[0]["limit"] in ("loss", "source")) and d[0]["rate"] >= 7500'
+	grep -qxF 'sending for 1 s a trial, at 40000/s at most and 500/s at least, out of a0 to 10.9.2.2:443, by live' \
+		"$dir/search.err" || fail "search does not say what it is about to do: $(cat "$dir/search.err")"
 	grep -q '^trial 1: 40000/s asked' "$dir/search.err" || fail "search: $(cat "$dir/search.err")"
 	echo "search: $(python3 -c 'import json, sys; d = json.load(sys.stdin)
 print({k: v for k, v in d.items() if k != "trials"}, len(d["trials"]), "trials")' <"$dir/search.json")"
@@ -281,6 +283,7 @@ refusal_cases() {
 	for other in --by=socket --echo --handshake --stream=1; do
 		refused 2 "--count-only goes without" sink --interface=a0 --port=5 --count-only $other
 	done
+	refused 2 "--echo and --handshake exclude each other" sink --interface=a0 --echo --handshake
 	refused 2 "bad value of --by: 'hand'" sink --interface=a0 --by=hand
 	refused 1 "a socket on a9 for UDP port 4433: No such device" sink --interface=a9 --by=socket \
 		--port=4433

@@ -8,7 +8,7 @@
 
 cd "$topology_root"
 ((EUID == 0)) || { echo 'network namespaces need root'; exit 77; }
-command -v gnuplot >/dev/null || { echo 'no gnuplot: scripts/setup.sh bench'; exit 77; }
+command -v gnuplot >/dev/null || { echo 'no gnuplot: scripts/setup.sh'; exit 77; }
 result=$BUILD/bench/scenario1.json
 rm -f "$BUILD"/bench/scenario1*
 QUICK=1 tests/bench/scenario1

@@ -52,22 +52,10 @@ static struct {
 		.step = 1,
 		.cid_len = 8 };
 
-static const char *const kind_names[] = {
-#define X(constant, name, size, meaning) [LOAD_##constant] = name,
-	LOAD_KINDS(X)
-#undef X
-};
-
-static const char *const transport_names[] = {
-#define X(constant, name, meaning) [LOAD_BY_##constant] = name,
-	LOAD_TRANSPORTS(X)
-#undef X
-};
-
 static bool transport_parse(const char *text, void *ret_parsed)
 {
 	for (int i = 0; i < LOAD_TRANSPORT_COUNT; i++)
-		if (strcmp(text, transport_names[i]) == 0) {
+		if (strcmp(text, load_transport_name((enum load_transport)i)) == 0) {
 			*(struct transport *)ret_parsed =
 				(struct transport){ (enum load_transport)i, true };
 			return true;
@@ -106,7 +94,7 @@ static bool by_parse(const char *text, void *ret_parsed)
 static bool kind_parse(const char *text, void *ret_parsed)
 {
 	for (int i = 0; i < LOAD_KIND_COUNT; i++)
-		if (strcmp(text, kind_names[i]) == 0) {
+		if (strcmp(text, load_kind_name((enum load_kind)i)) == 0) {
 			*(enum load_kind *)ret_parsed = (enum load_kind)i;
 			return true;
 		}
@@ -476,6 +464,8 @@ static const char *send_mistake(void)
 		return "--migrations needs a --rate: frames tell the time";
 	if (arguments.queues && by != LOAD_BY_AF_XDP)
 		return "--queues is for --by=af_xdp";
+	if (arguments.first_queue && arguments.first_queue >= arguments.queues)
+		return "--first-queue must be less than --queues, which is 1 if it is not given";
 	if (arguments.mac.is_set && by == LOAD_BY_SENDMMSG)
 		return "--mac is not for --by=sendmmsg, which goes where the kernel's routes go";
 	if (arguments.capture && by == LOAD_BY_LIVE)
@@ -494,6 +484,8 @@ static const char *sink_mistake(void)
 
 	if (arguments.by_socket && (!arguments.port || is_answering))
 		return "--by=socket takes --port, and neither --echo nor --handshake";
+	if (arguments.is_echo && arguments.is_handshake)
+		return "--echo and --handshake exclude each other";
 	if (arguments.is_count_only &&
 	    (arguments.by_socket || is_answering || arguments.connections || arguments.stream))
 		return "--count-only goes without --by=socket, --echo, --handshake, "

@@ -466,7 +466,10 @@ static const struct place places[] = {
 	AT_SOCKET("ring_full", SOCKETS_IN, LOSS, RING_FULL,
 		  "received, but the thread that forwards was behind the one that receives",
 		  "forwarding or sending is the limit: more workers, or `engine: af_xdp`"),
-	BY_REASON(MALFORMED, PARSE, AF_XDP, "look who sends it: `ringwayctl trace --every 1`"),
+	BY_REASON(
+		MALFORMED, PARSE, AF_XDP,
+		"look who sends it: `xdpdump -i DEV -w - | tcpdump -vvnr -` (tcpdump alone does not see "
+		"what XDP takes)"),
 	BY_REASON(NO_CHECKSUM, PARSE, AF_XDP, "the sender must be mended: IPv6 requires it"),
 	BY_REASON(NOT_OURS, ROUTING, BOTH,
 		  "a few at a reload are in flight to what was removed, and what a flushed backend "
@@ -498,8 +501,10 @@ static const struct place places[] = {
 		DISCOVERY_ANSWER, ROUTING, BOTH,
 		"expected for some milliseconds after clients have moved or ringwayd was restarted; "
 		"QUIC-LB Connection IDs (`quic_lb:`) spare the question"),
-	BY_REASON(TTL_EXPIRED, ROUTING, AF_XDP,
-		  "a routing loop, or somebody runs traceroute: `tcpdump -ni DEV 'ip[8] < 2'`"),
+	BY_REASON(
+		TTL_EXPIRED, ROUTING, AF_XDP,
+		"a routing loop, or somebody runs traceroute: `xdpdump -i DEV -w - | tcpdump -nr - 'ip[8] "
+		"< 2'` (tcpdump alone does not see what XDP takes)"),
 	BY_REASON(TOO_BIG, ROUTING, AF_XDP,
 		  "raise the MTU of the interface to the backend, or lower the clients' maximum "
 		  "datagram size"),
@@ -523,7 +528,7 @@ static const struct place places[] = {
 		"see to the cable, or to the other end: `ip link show`"),
 	AT_SEND("send_other", kick_errors[IO_KICK_OTHER], "the kernel refused to send it",
 		"no route: `ip route get BACKEND`; EPERM: the firewall (`nft list ruleset`); EMSGSIZE: the "
-		"MTU; `strace -fe trace=network -p PID` shows the errno"),
+		"MTU; `strace -fe trace=network -p PID` shows the errno, but not that of `calls: io_uring`"),
 	AT_SEND("send_invalid", tx_invalid, "what was to be sent belongs to no socket",
 		"a few at a reload are of a service that was removed; otherwise report it"),
 	BY_REASON(

@@ -123,7 +123,7 @@ static int failed(int err, const char *step, char *error, size_t error_size)
 	const char *advice = "";
 
 	if (err == -EPERM || err == -EACCES)
-		advice = " (run as root: it takes CAP_BPF and CAP_NET_ADMIN)";
+		advice = " (" LOAD_BPF_RIGHTS ")";
 	if (err == -EINVAL)
 		advice = " (live frames take Linux 5.18 or later)";
 	return fail(err, error, error_size, "%s: %s%s", step, strerror(-err), advice);

@@ -133,8 +133,7 @@ static int bpf_load(const struct load_sink_config *config, struct load_sink **re
 	if (err) {
 		load_sink__destroy(bpf);
 		return fail(err, error, error_size, "loading the BPF program: %s%s", strerror(-err),
-			    err == -EPERM ? " (run as root: it takes CAP_BPF and CAP_NET_ADMIN)"
-					  : "");
+			    err == -EPERM || err == -EACCES ? " (" LOAD_BPF_RIGHTS ")" : "");
 	}
 	*ret_bpf = bpf;
 	return 0;

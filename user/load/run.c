@@ -19,12 +19,6 @@
 /* What one wake-up may send is what is due in this part of a second. */
 #define BURSTS_PER_SECOND 4000
 
-static const char *const by_names[] = {
-#define X(constant, name, meaning) [LOAD_BY_##constant] = name,
-	LOAD_TRANSPORTS(X)
-#undef X
-};
-
 static void announce(const struct load_run *run)
 {
 	const struct load_source_config *config = run->config;
@@ -39,7 +33,7 @@ static void announce(const struct load_run *run)
 		 "by %s: stream %u, %" PRIu64 " flows from %s port %u",
 		 run->count, rate, config->seconds, config->ifname,
 		 endpoint_format(config->shape.to.addr, config->shape.to.port, to),
-		 by_names[config->by], config->shape.stream, load_template_flows(plan),
+		 load_transport_name(config->by), config->shape.stream, load_template_flows(plan),
 		 address_format(run->path->from, from), plan->first_port);
 }
 

@@ -275,6 +275,19 @@ static int rate_try(struct search *search, uint64_t rate, bool *ret_has_passed, 
 	return 0;
 }
 
+static void announce(const struct load_search_config *config)
+{
+	const struct load_source_config *source = &config->source;
+	char to[ENDPOINT_TEXT_SIZE];
+
+	log_info("sending for %u s a trial, at %llu/s at most and %llu/s at least, out of %s to "
+		 "%s, by %s",
+		 config->seconds, (unsigned long long)config->maximum,
+		 (unsigned long long)config->minimum, source->ifname,
+		 endpoint_format(source->shape.to.addr, source->shape.to.port, to),
+		 load_transport_name(source->by));
+}
+
 static int trials_run(struct search *search, char *error, size_t error_size)
 {
 	uint64_t rate;
@@ -312,8 +325,10 @@ int load_search_run(const struct load_search_config *config, struct load_search_
 		return fail(-ENOMEM, error, error_size, "out of memory");
 	signals_block(&search);
 	err = load_receiver_xdp.open(&sink, &search.sink, error, error_size);
-	if (!err)
+	if (!err) {
+		announce(config);
 		err = trials_run(&search, error, error_size);
+	}
 	load_receiver_xdp.close(search.sink);
 	if (err) {
 		load_search_result_free(&search.result);

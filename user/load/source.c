@@ -23,6 +23,17 @@ static transport_send_fn *const transports[] = {
 	[LOAD_BY_SENDMMSG] = load_sockets_send,
 };
 
+static const char *const transport_names[] = {
+#define X(constant, name, meaning) [LOAD_BY_##constant] = name,
+	LOAD_TRANSPORTS(X)
+#undef X
+};
+
+const char *load_transport_name(enum load_transport transport)
+{
+	return transport_names[transport];
+}
+
 static int cpu_pin(uint32_t cpu, char *error, size_t error_size)
 {
 	cpu_set_t set;
@@ -30,7 +41,8 @@ static int cpu_pin(uint32_t cpu, char *error, size_t error_size)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
-		return fail(-errno, error, error_size, "running on CPU %u: %s", cpu,
+		return fail(-errno, error, error_size,
+			    "running on CPU %u: %s: choose another with --cpu", cpu,
 			    strerror(errno));
 	return 0;
 }

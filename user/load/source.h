@@ -23,6 +23,9 @@ enum load_transport {
 		LOAD_TRANSPORT_COUNT,
 };
 
+/* Never NULL for what is less than its count; static storage. */
+const char *load_transport_name(enum load_transport transport);
+
 struct load_source_config {
 	const char *ifname;
 	struct load_shape shape; /* of a capture: flows, kind and sizes are its own */

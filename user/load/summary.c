@@ -90,33 +90,22 @@ static int text_end(void)
 	return fflush(stdout) || ferror(stdout) ? -EIO : 0;
 }
 
-static const char *const transport_names[] = {
-#define X(constant, name, meaning) [LOAD_BY_##constant] = name,
-	LOAD_TRANSPORTS(X)
-#undef X
-};
-
-static const char *const kind_names[] = {
-#define X(constant, name, size, meaning) [LOAD_##constant] = name,
-	LOAD_KINDS(X)
-#undef X
-};
-
 int load_summary_source(const struct load_source_config *config,
 			const struct load_source_result *result, bool json)
 {
 	double rate = result->seconds > 0 ? (double)result->sent / result->seconds : 0;
-	const char *by = transport_names[config->by];
+	const char *by = load_transport_name(config->by);
 
 	if (json)
 		return json_print(json_pack(
 			"{s:I, s:I, s:f, s:f, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "sent",
 			(json_int_t)result->sent, "skipped", (json_int_t)result->skipped, "seconds",
 			result->seconds, "rate", rate, "stream", (json_int_t)config->shape.stream,
-			"by", by, "kind", config->capture ? "pcap" : kind_names[config->shape.kind],
-			"bytes", (json_int_t)result->bytes, "initials",
-			(json_int_t)result->initials, "migrations", (json_int_t)result->migrations,
-			"calls", (json_int_t)result->calls));
+			"by", by, "kind",
+			config->capture ? "pcap" : load_kind_name(config->shape.kind), "bytes",
+			(json_int_t)result->bytes, "initials", (json_int_t)result->initials,
+			"migrations", (json_int_t)result->migrations, "calls",
+			(json_int_t)result->calls));
 	printf("sent %" PRIu64 " datagrams by %s in %.3f s, %.0f/s, stream %u\n", result->sent, by,
 	       result->seconds, rate, config->shape.stream);
 	return text_end();

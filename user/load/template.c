@@ -16,6 +16,17 @@ static const uint32_t default_sizes[] = {
 #undef X
 };
 
+static const char *const kind_names[] = {
+#define X(constant, name, size, meaning) [LOAD_##constant] = name,
+	LOAD_KINDS(X)
+#undef X
+};
+
+const char *load_kind_name(enum load_kind kind)
+{
+	return kind_names[kind];
+}
+
 /* RFC 9000 section 17.3.1. What follows the Connection ID looks encrypted anyway. */
 static uint32_t quic_short_write(uint8_t *payload, uint32_t cid_len, uint32_t *ret_cid_offset)
 {

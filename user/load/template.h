@@ -27,6 +27,9 @@ enum load_kind {
 		LOAD_KIND_COUNT,
 };
 
+/* Never NULL for what is less than its count; static storage. */
+const char *load_kind_name(enum load_kind kind);
+
 #define LOAD_FRAME_LEN_MAX 1514 /* no jumbo frames: a live test run has one page a frame */
 
 /* A source address has at most so many flows, so that ports below 1024 stay out. */
