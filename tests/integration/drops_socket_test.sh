@@ -36,6 +36,14 @@ services() {
 		    mode: nat
 		    on_remove: drop
 		    backends: [{ name: old, addresses: [10.0.1.2], port: 4461 }]
+		  - name: asking
+		    addresses: [$service_ipv4]
+		    port: 447
+		    protocol: quic
+		    mode: nat
+		    backends:
+		      - { name: one, addresses: [10.0.1.2], port: 4471 }
+		      - { name: two, addresses: [10.0.1.2], port: 4472 }
 		limits: { frame_size: 2048 }
 	END
 }
@@ -205,6 +213,16 @@ loses flow_errors $count send $count
 a_route
 
 # --- routing ---
+
+echo '--- answers while it is asked who owns the connection'
+start backend1 "$topology_dir/answers.log" python3 -c 'import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("10.0.1.2", 4471))
+_, flow = sock.recvfrom(2048)
+for _ in range(int(sys.argv[1])):
+    sock.sendto(bytes(100), flow)' $count
+wait_for 10 'who answers' udp_is_bound backend1 4471 udp
+loses discovery_answer $count frames client client 200 447
 
 echo '--- the backend of a connection is removed'
 loses backend_gone $count leave

@@ -239,7 +239,8 @@ void backends_invent(const struct daemon *unused, const struct lineup *lineup, s
 	table_client_next_hop_set(table, 0, client_mac);
 }
 
-int backends_rebuild(struct daemon *daemon)
+/* A new table for the lineup in force, as a weight has changed. */
+static int backends_rebuild(struct daemon *daemon)
 {
 	struct table *table;
 	int err = backends_table(daemon, daemon->lineup, &table);

@@ -38,12 +38,9 @@ void backends_settle(struct daemon *daemon);
 int backends_table(const struct daemon *daemon, const struct lineup *lineup,
 		   struct table **ret_table);
 
-/* Give the lineup in force a new table, because a weight has changed. 0, or a
- * negative errno with the old table in place and the reason logged. */
-int backends_rebuild(struct daemon *daemon);
-
 /* A command: drain or flush a backend of the lineup in force, or neither any more. On
- * return it is so for every datagram to come. As backends_rebuild(). */
+ * return it is so for every datagram to come. 0, or a negative errno with the old table in
+ * place and the reason logged. */
 int backends_order(struct daemon *daemon, struct lineup_backend *backend, bool is_drained,
 		   bool is_flushed);
 

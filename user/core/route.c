@@ -20,8 +20,10 @@ static const struct {
 #define X(constant, name, meaning) [ROUTE_##constant] = { name, meaning },
 	ROUTE_RULES(X)
 #undef X
-}, counters[ROUTE_COUNTER_COUNT] = {
-#define X(constant, name, meaning) [ROUTE_COUNT_##constant] = { name, meaning },
+};
+
+static const char *const counter_names[ROUTE_COUNTER_COUNT] = {
+#define X(constant, name, meaning) [ROUTE_COUNT_##constant] = name,
 	ROUTE_COUNTERS(X)
 #undef X
 };
@@ -38,12 +40,7 @@ const char *route_rule_meaning(enum route_rule rule)
 
 const char *route_counter_name(enum route_counter counter)
 {
-	return counters[counter].name;
-}
-
-const char *route_counter_meaning(enum route_counter counter)
-{
-	return counters[counter].meaning;
+	return counter_names[counter];
 }
 
 void router_worker_init(struct router_worker *worker, struct quic_lb_scratch *quic_lb,

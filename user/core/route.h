@@ -72,7 +72,6 @@ enum route_counter {
 };
 
 const char *route_counter_name(enum route_counter counter);
-const char *route_counter_meaning(enum route_counter counter);
 
 /* How many Connection IDs a 4-tuple has taught this minute. */
 struct route_pace {
