@@ -290,6 +290,20 @@ def plots(d, out):
 
 # --- README.md ---
 
+def readme_crowds(crowds):
+    counts = sorted({c["connections"] for c in crowds})
+    print("\nBy live connections, at saturation, in datagrams a second, and how many of them were "
+          "known at the end if not all:\n")
+    print("| | " + " | ".join(number(count) for count in counts) + " |")
+    print("| --- |" + " ---: |" * len(counts))
+    for subject in dict.fromkeys(c["subject"] for c in crowds):
+        of_count = {c["connections"]: number(c["rate"]) + (
+            "" if c["known"] == c["connections"] else f" ({number(c['known'])})")
+                    for c in crowds if c["subject"] == subject}
+        print(f"| {NAMES[subject]} | " + " | ".join(of_count.get(n, "") for n in counts) + " |")
+    print()
+
+
 def readme(d):
     small, large = d["buffers"][:2]
     print("<!-- scenario 1 -->")
@@ -309,9 +323,7 @@ def readme(d):
               f"{number(b['steady_lost_percent'], 1)} |")
     print(f"\nThe first place that lost, by `ringwayctl drops`: `{d['drops']['first']}`.")
     if d["connections"]:
-        most = max(d["connections"], key=lambda c: c["connections"])
-        print(f"Of {number(most['connections'])} connections, {NAMES[most['subject']]} knew "
-              f"{number(most['known'])} at the end.")
+        readme_crowds(d["connections"])
     for sentence in d["not_allowed"]:
         print(sentence)
     print(f"{described(d['host'])}.")

@@ -9,9 +9,11 @@
 cd "$topology_root"
 ((EUID == 0)) || { echo 'network namespaces need root'; exit 77; }
 command -v gnuplot >/dev/null || { echo 'no gnuplot: scripts/setup.sh'; exit 77; }
-result=$BUILD/bench/scenario1.json
-rm -f "$BUILD"/bench/scenario1*
-QUICK=1 tests/bench/scenario1
+export QUICK=1
+out=$BUILD/bench/quick
+result=$out/scenario1.json
+rm -f "$out"/scenario1*
+tests/bench/scenario1
 
 check_true 'all parts' "$result" 'set(d) == {"scenario", "host", "rising", "buffers", "drops",
 	"forms", "steering", "connections", "not_allowed"}'
@@ -37,7 +39,7 @@ check_true 'many connections' "$result" '[(c["subject"], c["connections"]) for c
 	d["connections"]] == [("socket_epoll", 2000), ("ringwayd", 2000)] and
 	all(c["rate"] > 0 and c["known"] == c["connections"] for c in d["connections"])'
 for plot in load buffer; do
-	grep -q '</svg>' "$BUILD/bench/scenario1_$plot.svg" || fail "no plot of the $plot"
+	grep -q '</svg>' "$out/scenario1_$plot.svg" || fail "no plot of the $plot"
 done
-[[ $(tests/bench/scenario1 --readme | grep -c '^| .*thread |') == 2 ]] ||
-	fail "not a table of two: $(tests/bench/scenario1 --readme)"
+[[ $(tests/bench/scenario1 --readme | grep -c '^| .*thread |') == 4 ]] ||
+	fail "not two tables of two: $(tests/bench/scenario1 --readme)"
