@@ -29,8 +29,9 @@ check_true 'both backends' "$topology_dir/backends.json" \
 	'all(b["out"]["datagrams"] > 0 and b["back"]["datagrams"] > 0 for b in d)'
 stop_ringwayd || fail "exit status $? after SIGTERM"
 
-# lan1 with one queue allows one worker; wan's second queue would have none.
-run_in forwarder ethtool -L lan1 rx 1 tx 1 >/dev/null
+# lan1 with one queue allows one worker; wan's second queue would have none. The kernel lets
+# go of a queue a moment after its AF_XDP socket is closed.
+wait_for 10 'the second queue to be free' run_in forwarder ethtool -L lan1 rx 1 tx 1
 start forwarder "$topology_dir/refusal.log" "$BUILD/ringwayd" -c "$topology_dir/ringway.yaml"
 status=0
 await "$started_pid" || status=$?
