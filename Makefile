@@ -26,7 +26,7 @@ LDLIBS   := -lxdp -lbpf -lmnl -lyaml -ljansson -lurcu-qsbr -lurcu-cds -luring -l
 PEER_LDLIBS := -lngtcp2_crypto_gnutls -lngtcp2 -lnghttp3 -lgnutls -ljansson -lcrypto
 
 # What there is: every folder's files are found, none is listed.
-BPF_SOURCES  := $(wildcard xdp/*.bpf.c tests/bench/*.bpf.c)
+BPF_SOURCES  := $(wildcard xdp/*.bpf.c tests/bench/*.bpf.c tests/integration/*.bpf.c)
 SKELETONS    := $(BPF_SOURCES:%.bpf.c=$(BUILD)/%.skel.h)
 LIB_SOURCES  := $(filter-out user/cli/%,$(wildcard user/*/*.c))
 CLI_SOURCES  := $(wildcard user/cli/*.c)
@@ -57,7 +57,7 @@ CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildc
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
 # What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk, owners
 # sought by both of them, reloads, sockets in every way.
-SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload socket)
+SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload flush socket)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
 .PHONY: all check test bench bench-full bench-scenario1 survival demo install asan tsan setup \
@@ -68,7 +68,7 @@ IS_ROOT    := $(filter 0,$(shell id -u))
 all: programs $(MANPAGES) ## build everything that gets installed
 	@:
 programs: $(PROGRAMS)
-tests: all $(UNIT) $(ROOTED) $(BENCHES) $(PEERS) $(if $(SANITIZE),,$(FUZZERS))
+tests: all $(SKELETONS) $(UNIT) $(ROOTED) $(BENCHES) $(PEERS) $(if $(SANITIZE),,$(FUZZERS))
 
 check: tests ## all tests that need no root
 	$(Q)BUILD=$(BUILD) tests/run $(CHECKS)

@@ -86,20 +86,61 @@ line_case() {
 print({k: v for k, v in json.load(sys.stdin).items() if not isinstance(v, list)})' <"$dir/line.json")"
 }
 
+# What the sink has of every seventh that an XDP program on the router drops.
+loss_case() {
+	local object=$BUILD/tests/integration/load_loss.bpf.o sink arrived dropped
+
+	arrived=$(taken) dropped=$(counter middle m0 xdp_drops)
+	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --port=4433 --json
+	sink=$started_pid
+	wait_for 20 "the sink" grep -q '^counting on' "$dir/sink.err"
+	run_in middle ip link set dev m0 xdp object "$object" section xdp
+	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:4433 --from=10.9.1.1 \
+		--mac="$middle_mac" --kind=quic-short --size=200 --flows=10 --count=3000 --rate=3000 \
+		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
+		fail "send: $(cat "$dir/send.err")"
+	wait_for 20 "what was not dropped" taken_is $((arrived + 3000 - 3000 / 7))
+	stop "$sink" || fail "the sink: $(cat "$dir/sink.err")"
+	run_in middle ip link set dev m0 xdp off
+	check_equal "loss by a program: dropped" $((3000 / 7)) $(($(counter middle m0 xdp_drops) - dropped))
+	check "loss by a program: lost" "$dir/sink.json" "d[0]['lost'] == 3000 // 7 and
+		d[0]['expected'] == 3000 and d[0]['received'] == d[0]['streams'][0]['new'] == 3000 - 3000 // 7
+		and d[0]['reordered'] == d[0]['duplicates'] == d[0]['bad_hash'] == 0"
+	echo "loss by a program: all of it, and nothing else"
+}
+
 # Each datagram was under way for longer than the line knew before it handed it on, and,
-# but for what came upon the kernel in between, for less than it knew afterwards: that is
-# for the middle of them, as a softirq may be put off at any time.
+# but for what came upon the kernel in between, for less than it knew afterwards. A softirq
+# may be put off at any time, so that all shares but the middle one have three tries.
 latency_case() {
+	for _ in 1 2 3; do
+		latency_try
+		! latency_is_near || return 0
+	done
+	fail "latency: more than the line's, three times"
+}
+
+latency_is_near() (
 	local share
 
-	line_case "held for 1, 5 and 20 ms" '"hold_ms": [[90, 1], [9, 5], [1, 20]]' 2000 1000
+	for share in 900 990; do
+		check "latency: at most the line's at $share of 1000" "$dir/sink.json" "$dir/line.json" \
+			"d[0]['latency_ns'][{900: 'p90', 990: 'p99'}[$share]] <=
+			 rank(d[1]['after_ns'], $share) * 65 / 64"
+	done
+)
+
+latency_try() {
+	local share
+
+	line_case "held for 1, 5 and 20 ms" '"hold_ms": [[88, 1], [10, 5], [2, 20]]' 2000 1000
 	check "latency: of how many" "$dir/sink.json" "$dir/line.json" \
 		'd[0]["latency_ns"]["count"] == len(d[1]["before_ns"]) == 2000'
 	for share in 500 900 990 999; do
 		check "latency: at least the line's at $share of 1000" "$dir/sink.json" "$dir/line.json" \
 			"d[0]['latency_ns'][{500: 'p50', 900: 'p90', 990: 'p99', 999: 'p99.9'}[$share]] >=
 			 rank(d[1]['before_ns'], $share) >=
-			 1e6 * {500: 1, 900: 1, 990: 5, 999: 20}[$share]"
+			 1e6 * {500: 1, 900: 5, 990: 20, 999: 20}[$share]"
 	done
 	check "latency: min, max" "$dir/sink.json" "$dir/line.json" \
 		'd[0]["latency_ns"]["min"] >= d[1]["before_ns"][0] and
@@ -325,6 +366,7 @@ done
 connect source a0 1.1 middle m0 1.2
 connect middle m1 2.1 far c0 2.2
 far_mac=$(mac far c0)
+middle_mac=$(mac middle m0)
 run_in source ip route add 10.9.2.0/24 via 10.9.1.2
 run_in middle sysctl -qw net.ipv4.ip_forward=1
 # Waiting for a neighbour, the router would drop some of a burst.
@@ -334,6 +376,7 @@ run_in middle ethtool -K m0 gro on
 
 refusal_cases
 line_case "nothing" '"hold_ms": []' 2000 2000
+loss_case
 latency_case
 if [[ -z ${QUICK:-} ]]; then
 	line_case "loss" '"drop": 7' 3000 3000
