@@ -55,9 +55,9 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOU
 CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
-# What shows ringwayd itself to a sanitizer: its start and end, two workers, bulk, owners
+# What shows ringwayd itself to a sanitizer: its start and end, its links, two workers, bulk, owners
 # sought by both of them, reloads, sockets in every way.
-SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals queues http3 reset reload flush socket)
+SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals link queues http3 reset reload flush socket)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
 .PHONY: all check test bench bench-full bench-scenario1 survival demo install asan tsan setup \

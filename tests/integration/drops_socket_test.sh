@@ -118,6 +118,8 @@ check_slow_reader() {
 	loses udp_receive_buffer - stopped send 2000 1000
 	also service_socket "$(($(count_of udp_receive_buffer) - $(count_of flow_socket)))" \
 		udp_other $contradictory
+	check_equal 'which socket' "['$service_ipv4:$service_port worker 0']" "$(json "$drops" \
+		"[s['name'] for p in d['places'] if p['place'] == 'service_socket' for s in p['sources']]")"
 }
 
 # --- the other ways to call the kernel ---

@@ -76,6 +76,17 @@ stop "${servers[2]}" KILL || true
 wait_for 10 'backend2 to be down' health_is backend2 down
 check_gets 'backend2 down' 'True False'
 
+# What is known of an address outlasts a change of the other one.
+cp "$config" "$topology_dir/both.yaml"
+sed -i 's/, *"*2001:db8:2::2"*//' "$config"
+! cmp -s "$config" "$topology_dir/both.yaml" || fail 'backend2 keeps its IPv6 address'
+ringwayctl reload
+health_is backend2 down || fail 'up, by a change of its other address'
+check_gets 'backend2 without IPv6' 'True False'
+mv "$topology_dir/both.yaml" "$config"
+ringwayctl reload
+wait_for 10 'backend2 to be down again' health_is backend2 down
+
 server_up 2
 wait_for 10 'backend2 to be up again' health_is backend2 up
 check_gets 'backend2 up again' 'True True'

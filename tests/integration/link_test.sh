@@ -30,8 +30,15 @@ topology_default_route backend2 lan 10.0.2 2001:db8:2:
 wait_for 10 'the carrier to be noticed' logged 'lan1 is up and has a carrier'
 wait_for 10 'the carrier to be noticed' logged 'lan2 is up and has a carrier'
 echo_flows $service_ipv4 8 5
+ringwayctl reload
 run_in backend1 ip link set lan down
-wait_for 10 'the loss to be noticed' logged 'lan1 has lost its carrier'
+wait_for 10 'the loss to be noticed after a reload' logged 'lan1 has lost its carrier'
+run_in forwarder ip link add bridge0 type bridge
+run_in forwarder ip link set lan2 master bridge0
+run_in forwarder ip link set lan2 nomaster
+run_in backend2 ip link set lan down
+wait_for 10 'the loss to be noticed after a bridge was left' logged 'lan2 has lost its carrier'
+run_in backend2 ip link set lan up
 stop_ringwayd || fail "exit status $? after SIGTERM"
 run_in backend1 ip link set lan up
 

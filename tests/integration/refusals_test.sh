@@ -72,6 +72,14 @@ refused 'no configuration' 2 'missing\.yaml' "$BUILD/ringwayd" -c "$topology_dir
 refused 'no such option' 2 'bogus' "$BUILD/ringwayd" --bogus
 refused 'good configuration, -n' 0 '' "$BUILD/ringwayd" -n -c "$config"
 
-# After all that it still starts.
+# After all that it still starts; a file that only root's privileges could read is told of.
 start_ringwayd "$config"
+! grep 'a reload will fail' "$topology_dir/ringwayd.log" || fail 'warned of a good file'
+stop_ringwayd || fail "exit status $? after SIGTERM"
+chown nobody "$config"
+chmod 600 "$config"
+start_ringwayd "$config"
+grep -q 'a reload will fail: .*ringway\.yaml cannot be read now' "$topology_dir/ringwayd.log" ||
+	fail "no warning: $(cat "$topology_dir/ringwayd.log")"
+! ringwayctl reload 2>/dev/null || fail 'a reload of what cannot be read'
 stop_ringwayd || fail "exit status $? after SIGTERM"

@@ -133,6 +133,12 @@ check_equal 'flushed and drained by the file' "['flushed'] ['command']" \
 ringwayctl undrain web/backend1
 check_equal 'drained by the file' "['drained'] ['file']" \
 	"$(backend backend1 state) $(backend backend1 drained_by)"
+ringwayctl drain web/backend1
+ringwayctl undrain web/backend1
+! ringwayctl undrain web/backend1 2>/dev/null || fail 'undrained the file after a command'
+configure 1:1 2:1
+ringwayctl reload
+check_equal 'no command is left behind the file' "['up']" "$(backend backend1 state)"
 ringwayctl flush web/backend1
 configure 2:1
 ringwayctl reload

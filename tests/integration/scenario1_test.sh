@@ -38,7 +38,7 @@ check_true 'a connection that moves keeps its worker by Connection ID, not by 4-
 check_true 'many connections' "$result" '[(c["subject"], c["connections"]) for c in
 	d["connections"]] == [("socket_epoll", 2000), ("ringwayd", 2000)] and
 	all(c["rate"] > 0 and c["known"] == c["connections"] for c in d["connections"])'
-for plot in load buffer; do
+for plot in load time buffer; do
 	grep -q '</svg>' "$out/scenario1_$plot.svg" || fail "no plot of the $plot"
 done
 [[ $(tests/bench/scenario1 --readme | grep -c '^| .*thread |') == 4 ]] ||

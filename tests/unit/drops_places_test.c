@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/drops.h"
+#include "ringway/wire.h"
 
 #include "test.h"
 
@@ -204,8 +205,17 @@ static void sockets_tell_what_they_did_not_send(void **state)
 	assert_sources("send_other",
 		       "[{'name':'worker 0','count':3},{'name':'worker 1','count':4}]");
 	counts.sockets.dropped_service = 8;
+	counts.sockets.dropper_count = 1;
+	counts.sockets.droppers[0] = (struct socket_dropper){
+		.addr = { [10] = 0xff, 0xff, 192, 0, 2, 1 },
+		.port_be = wire_be16(443),
+		.worker = 1,
+		.dropped = 6,
+	};
 	counts.sockets.dropped_flow = 9;
 	assert_int_equal(count_of("service_socket"), 8);
+	assert_sources("service_socket", "[{'name':'192.0.2.1:443 worker 1','count':6},"
+					 "{'name':'others','count':2}]");
 	assert_int_equal(count_of("flow_socket"), 9);
 #define COUNTED_ONLY (1u << SOCKET_COUNT_FLOWS_OPENED | 1u << SOCKET_COUNT_FLOWS_EXPIRED)
 #define X(constant, name, meaning)                           \

@@ -157,7 +157,9 @@ static const struct schema_field sockets_fields[] = {
 		.meaning =
 			"Which worker gets a client's datagram: the kernel's choice by addresses "
 			"and ports, or the one that its Connection ID names, by a BPF program, "
-			"which needs CAP_BPF and CAP_NET_ADMIN.",
+			"which needs CAP_BPF and CAP_NET_ADMIN. Of short headers that reads as much "
+			"as connection_id_length or quic_lb says, else 8 bytes: servers with shorter "
+			"IDs need one of them.",
 	},
 	{
 		.key = "decoupled",

@@ -129,7 +129,7 @@ static json_t *undrain_answer(struct daemon *daemon, const struct command_words 
 
 	if (!backend)
 		return refused;
-	if (lineup_is_drained_by_file(backend) && !backend->is_flushed)
+	if (lineup_is_drained_by_file(backend) && !backend->is_drained)
 		return json_build_refusal(
 			"the configuration file drains it, by `weight: 0` or `drain: yes`: "
 			"change that and reload");

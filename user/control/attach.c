@@ -198,7 +198,8 @@ static int port_occupied(int err, uint32_t ifindex, const char *ifname, char *er
 			    ifname, program, name, link, link);
 	return fail(err, error, error_size,
 		    "cannot attach XDP to %s: it has program %u (%s) already; remove it with "
-		    "`ip link set dev %s %s off`",
+		    "`ip link set dev %s %s off`, or, if that says it is busy, stop the process "
+		    "that holds it: `bpftool link` has its number",
 		    ifname, program, name, ifname,
 		    query.attach_mode == XDP_ATTACHED_SKB ? "xdpgeneric" : "xdp");
 }

@@ -2,6 +2,7 @@
 #include "control/daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,11 @@ int daemon_start(struct config *config, const struct daemon_options *options,
 		daemon_stop(daemon);
 		goto out;
 	}
+	/* Privileges are dropped by now. */
+	if (faccessat(AT_FDCWD, daemon->config_path, R_OK, AT_EACCESS))
+		log_warn("a reload will fail: %s cannot be read now that privileges are dropped: "
+			 "%s; give it and its folders to root, or let everybody read it",
+			 daemon->config_path, strerror(errno));
 	*ret_daemon = daemon;
 out:
 	if (err)

@@ -39,9 +39,17 @@ static void ports_add_any(struct drops *drops)
 {
 	struct if_nameindex *interfaces = if_nameindex();
 
-	for (size_t i = 0; interfaces && interfaces[i].if_name; i++)
-		if (drops->port_count < PORT_COUNT_MAX && strcmp(interfaces[i].if_name, "lo") != 0)
-			port_add(drops, interfaces[i].if_name);
+	for (size_t i = 0; interfaces && interfaces[i].if_name; i++) {
+		const char *ifname = interfaces[i].if_name;
+
+		if (strcmp(ifname, "lo") == 0)
+			continue;
+		if (drops->port_count < PORT_COUNT_MAX)
+			port_add(drops, ifname);
+		else
+			log_info("`ringwayctl drops` does not show %s: %u interfaces are its most",
+				 ifname, PORT_COUNT_MAX);
+	}
 	if (interfaces)
 		if_freenameindex(interfaces);
 }

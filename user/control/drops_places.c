@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "control/drops.h"
+#include "ringway/wire.h"
+#include "util/endpoint.h"
 #include "util/json_build.h"
 
 enum engine {
@@ -252,8 +254,21 @@ static void send_tally(struct tally *tally, const struct drops_counts *counts, i
 
 static void service_socket_tally(struct tally *tally, const struct drops_counts *counts, int unused)
 {
+	const struct socket_stats *sockets = &counts->sockets;
+
 	(void)unused;
-	tally->count = counts->sockets.dropped_service;
+	for (size_t i = 0; i < sockets->dropper_count; i++) {
+		const struct socket_dropper *dropper = &sockets->droppers[i];
+		char text[ENDPOINT_TEXT_SIZE];
+
+		tally_add(tally,
+			  json_sprintf(
+				  "%s worker %u",
+				  endpoint_format(dropper->addr, wire_be16(dropper->port_be), text),
+				  dropper->worker),
+			  dropper->dropped, NULL);
+	}
+	tally_add(tally, json_string("others"), sockets->dropped_service - tally->count, NULL);
 }
 
 static void flow_socket_tally(struct tally *tally, const struct drops_counts *counts, int unused)

@@ -79,14 +79,20 @@ static int group_open(struct daemon *daemon, char *error)
 	return socket_group_open(&config, &daemon->sockets, error, DAEMON_ERROR_SIZE);
 }
 
-/* Of short headers: what the file says, or what its first QUIC-LB configuration does. */
+/* Of short headers: what the file says, or the shortest of its QUIC-LB configurations: what
+ * all IDs have is enough to tell them apart, and what follows an ID changes. */
 static uint8_t connection_id_len(const struct config_service *service)
 {
-	const struct quic_lb_config *quic_lb = &service->quic_lb[0].codec;
+	uint8_t shortest = service->connection_id_len;
 
-	if (service->connection_id_len || !service->quic_lb_count)
-		return service->connection_id_len;
-	return (uint8_t)(1 + quic_lb->server_id_len + quic_lb->nonce_len);
+	for (size_t i = 0; !service->connection_id_len && i < service->quic_lb_count; i++) {
+		const struct quic_lb_config *quic_lb = &service->quic_lb[i].codec;
+		uint8_t len = (uint8_t)(1 + quic_lb->server_id_len + quic_lb->nonce_len);
+
+		if (!shortest || len < shortest)
+			shortest = len;
+	}
+	return shortest;
 }
 
 static struct socket_endpoint endpoint_of(const struct config_service *service, enum family family)

@@ -74,8 +74,11 @@ void probes_follow(struct daemon *daemon, const struct lineup *before)
 				     ->config->endpoint.present[family])
 				health_unwatch(daemon->health,
 					       probes_id(&before->backends[i], family));
-	for (size_t i = 0; i < now->backend_count; i++)
+	for (size_t i = 0; i < now->backend_count; i++) {
 		for (enum family family = 0; family < FAMILY_COUNT; family++)
 			if (now->backends[i].config->endpoint.present[family])
 				backend_watch(daemon, &now->backends[i], family);
+		/* An address that stays is known, though the other one may have changed. */
+		health_changed(daemon, probes_id(&now->backends[i], FAMILY_IPV4), true);
+	}
 }

@@ -87,8 +87,11 @@ struct source {
 static size_t source_read(void *buffer, size_t size, void *arg)
 {
 	struct source *source = arg;
-	ssize_t got = recv(source->fd, buffer, size, 0);
+	ssize_t got;
 
+	do /* a signal is to end what goes on, not this talk */
+		got = recv(source->fd, buffer, size, 0);
+	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		source->err = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	else if ((source->size += (size_t)got) > CONTROL_ANSWER_SIZE_MAX_BYTES)

@@ -3,6 +3,8 @@
 #include "host/link_watch.h"
 
 #include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,7 +23,7 @@ struct link_watch {
 	struct netlink *netlink;
 	struct mnl_socket *events;
 	struct host_link links[PORT_COUNT_MAX]; /* as last seen */
-	const char *ifnames[PORT_COUNT_MAX];
+	char ifnames[PORT_COUNT_MAX][IFNAMSIZ];
 	size_t count;
 	bool is_lost; /* events, or those before the first tick */
 
@@ -66,9 +68,12 @@ static void link_update(struct link_watch *watch, size_t index, const struct hos
 
 static int read_event(const struct nlmsghdr *message, void *arg)
 {
+	const struct ifinfomsg *header = mnl_nlmsg_get_payload(message);
 	struct link_watch *watch = arg;
 	struct host_link now = { 0 };
 
+	if (header->ifi_family != AF_UNSPEC) /* of a bridge: "deleted" is a port that leaves it */
+		return MNL_CB_OK;
 	host_link_parse(message, &now);
 	for (size_t i = 0; i < watch->count; i++) {
 		if (watch->links[i].ifindex != now.ifindex)
@@ -116,7 +121,8 @@ int link_watch_open(const char *const *ifnames, const struct host_link *links, s
 		return fail(-ENOMEM, error, error_size, "cannot watch the interfaces: %s",
 			    strerror(ENOMEM));
 	memcpy(watch->links, links, count * sizeof(links[0]));
-	memcpy(watch->ifnames, ifnames, count * sizeof(ifnames[0]));
+	for (size_t i = 0; i < count; i++)
+		(void)snprintf(watch->ifnames[i], IFNAMSIZ, "%s", ifnames[i]);
 	watch->count = count;
 	watch->is_lost = true;
 	err = netlink_open(NETLINK_ROUTE, &watch->netlink);

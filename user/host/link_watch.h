@@ -13,9 +13,9 @@
 struct link_watch;
 
 /* Watch links[0..count), at most PORT_COUNT_MAX, for changes from what is in them;
- * those that came before are noticed at the first tick. Both arrays are copied, the
- * names themselves stay the caller's and must live as long. 0 and *ret_watch is the
- * caller's (link_watch_close), or a negative errno and a sentence in error[]. */
+ * those that came before are noticed at the first tick. Names and links are copied. 0
+ * and *ret_watch is the caller's (link_watch_close), or a negative errno and a sentence
+ * in error[]. */
 int link_watch_open(const char *const *ifnames, const struct host_link *links, size_t count,
 		    struct link_watch **ret_watch, char *error, size_t error_size);
 

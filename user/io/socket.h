@@ -110,11 +110,23 @@ enum socket_counter {
 		SOCKET_COUNTER_COUNT,
 };
 
+/* A service's socket at which the kernel has dropped. */
+struct socket_dropper {
+	uint8_t addr[16]; /* as in match_key */
+	uint16_t port_be;
+	uint32_t worker;
+	uint64_t dropped;
+};
+
+#define SOCKET_DROPPER_COUNT_MAX 32
+
 struct socket_stats {
 	uint64_t flows; /* now open */
 	uint64_t counts[SOCKET_COUNTER_COUNT];
 	uint64_t dropped_service; /* by the kernel: no room in a service's socket (SO_MEMINFO) */
-	uint64_t dropped_flow;	  /* likewise in flows' sockets; seen late of those open */
+	size_t dropper_count;	  /* of those that are open, the first ones */
+	struct socket_dropper droppers[SOCKET_DROPPER_COUNT_MAX];
+	uint64_t dropped_flow; /* likewise in flows' sockets; seen late of those open */
 };
 
 /* Any thread; costs a system call a service's socket, none a flow's. */

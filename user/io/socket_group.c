@@ -467,6 +467,23 @@ int socket_group_open(const struct socket_group_config *config, struct socket_gr
 	return 0;
 }
 
+static void service_drops_add(const struct socket_service *service, struct socket_stats *stats)
+{
+	for (uint32_t i = 0; i < service->end_count; i++) {
+		uint64_t dropped = socket_option_dropped(service->ends[i].fd);
+
+		stats->dropped_service += dropped;
+		if (dropped && stats->dropper_count < SOCKET_DROPPER_COUNT_MAX) {
+			struct socket_dropper *dropper = &stats->droppers[stats->dropper_count++];
+
+			*dropper = (struct socket_dropper){ .port_be = service->addr.port_be,
+							    .worker = i,
+							    .dropped = dropped };
+			memcpy(dropper->addr, service->addr.addr, sizeof(dropper->addr));
+		}
+	}
+}
+
 void socket_group_stats(const struct socket_group *const_group, struct socket_stats *ret_stats)
 {
 	struct socket_group *group = (struct socket_group *)const_group; /* for its mutex */
@@ -481,7 +498,7 @@ void socket_group_stats(const struct socket_group *const_group, struct socket_st
 	ret_stats->dropped_service = group->service_dropped;
 	for (uint32_t slot = 0; slot < group->set->slot_limit; slot++)
 		if (group->set->services[slot])
-			ret_stats->dropped_service += service_dropped(group->set->services[slot]);
+			service_drops_add(group->set->services[slot], ret_stats);
 	(void)pthread_mutex_unlock(&group->mutex);
 }
 
