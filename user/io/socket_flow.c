@@ -287,8 +287,9 @@ uint32_t socket_flows_budget(struct socket_flows *flows, uint32_t now_ms)
 	budget = (uint64_t)flows->count * elapsed_ms / SWEEP_MS + 1;
 	if (budget > flows->count)
 		budget = flows->count;
-	if (flows->hand < flows->count)
-		flow_drops_count(flows->flows[flows->hand]); /* one at a time: a system call */
+	/* One at a time, as it is a system call; each in turn, whatever the budget is. */
+	flows->asked = flows->asked + 1 < flows->count ? flows->asked + 1 : 0;
+	flow_drops_count(flows->flows[flows->asked]);
 	return budget < SWEEP_COUNT_MAX ? (uint32_t)budget : SWEEP_COUNT_MAX;
 }
 

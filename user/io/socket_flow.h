@@ -41,7 +41,8 @@ struct socket_flow {
 struct socket_flows {
 	struct socket_flow **flows;
 	uint32_t count, capacity;
-	uint32_t hand; /* where looking for idle ones goes on */
+	uint32_t hand;	/* where looking for idle ones goes on */
+	uint32_t asked; /* whose drops were counted last */
 	uint32_t swept_ms;
 };
 
