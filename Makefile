@@ -55,8 +55,8 @@ OBJECTS  := $(patsubst %.c,$(BUILD)/%.o,$(LIB_SOURCES) $(CLI_SOURCES) $(UNIT_SOU
 CHECKS := scripts/check_layers.sh scripts/check_format.sh $(UNIT) $(sort $(wildcard tests/golden/*.sh)) \
 	  $(if $(SANITIZE),,$(sort $(wildcard tests/fuzz/*.sh)))
 ROOT_TESTS := $(ROOTED) $(sort $(wildcard tests/integration/*_test.sh))
-# What shows ringwayd itself to a sanitizer: its start and end, its links, two workers, bulk, owners
-# sought by both of them, reloads, sockets in every way.
+# What shows ringwayd itself to a sanitizer: its start and end, its links, two workers, bulk,
+# owners sought by both of them, reloads, sockets in every way.
 SANITIZED  := $(patsubst %,tests/integration/%_test.sh,signals link queues http3 reset reload flush socket)
 IS_ROOT    := $(filter 0,$(shell id -u))
 
@@ -68,7 +68,7 @@ IS_ROOT    := $(filter 0,$(shell id -u))
 all: programs $(MANPAGES) ## build everything that gets installed
 	@:
 programs: $(PROGRAMS)
-tests: all $(SKELETONS) $(UNIT) $(ROOTED) $(BENCHES) $(PEERS) $(if $(SANITIZE),,$(FUZZERS))
+tests: all $(UNIT) $(ROOTED) $(BENCHES) $(PEERS) $(if $(SANITIZE),,$(FUZZERS))
 
 check: tests ## all tests that need no root
 	$(Q)BUILD=$(BUILD) tests/run $(CHECKS)

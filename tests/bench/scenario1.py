@@ -97,23 +97,21 @@ def first_place(drops):
                  if p["kind"] == "loss" and p["place"] != "softnet_dropped"), None)
 
 
-def forms(saturation, loss_free):
-    rates, intervals, result = {}, {}, {}
+def forms(saturation, searches):
+    runs, free, result = {}, {r["subject"]: r["search"] for r in searches}, {}
     for r in saturation:
-        rates.setdefault(r["subject"], []).append(r["sunk"]["rate"])
-        intervals[r["subject"]] = r["sunk"]["intervals"]
-    free = {r["subject"]: r["search"] for r in loss_free}
-    for subject, runs in rates.items():
-        ratios = [ours / max(theirs, 1) for ours, theirs in zip(runs, rates[CLASSIC])]
+        runs.setdefault(r["subject"], []).append(r["sunk"])
+    classic = free[CLASSIC]["offered"] if free else 0
+    for subject, sunk in runs.items():
+        offered, rates = free[subject]["offered"], [s["rate"] for s in sunk]
+        ratios = [ours / max(theirs["rate"], 1) for ours, theirs in zip(rates, runs[CLASSIC])]
         result[subject] = {
-            "saturation": statistics.median(runs), "runs": runs,
+            "saturation": statistics.median(rates), "runs": rates,
             "saturation_ratio": statistics.median(ratios), "saturation_ratios": ratios,
-            "sink": intervals[subject],
-            "loss_free": free[subject]["offered"],
+            "sink": sunk[-1]["intervals"], "loss_free": offered,
             # The form could take more than the source made.
             "loss_free_is_least": free[subject]["limit"] != "loss",
-            "loss_free_ratio": free[subject]["offered"] / free[CLASSIC]["offered"]
-            if free[CLASSIC]["offered"] else None}
+            "loss_free_ratio": offered / classic if classic else None}
     return result
 
 
@@ -121,8 +119,9 @@ def loss_free(form):
     return ("≥ " if form["loss_free_is_least"] else "") + number(form["loss_free"])
 
 
-def spread(ratios):
-    return f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+def saturation_ratio(form):
+    ratios = form["saturation_ratios"]
+    return f"{form['saturation_ratio']:.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
 
 
 def steering(r):
@@ -221,7 +220,7 @@ def forms_show(of_form):
     table("Ways to receive and send: datagrams a second, and ratio to the classic thread", [
         "form", "without loss (<= 0.1 %)", "ratio", "at saturation", "ratio", "runs"],
         [[NAMES[s], loss_free(f), number(f["loss_free_ratio"], 2),
-          number(f["saturation"]), spread(f["saturation_ratios"]),
+          number(f["saturation"]), saturation_ratio(f),
           f"{number(min(f['runs']))} .. {number(max(f['runs']))}"] for s, f in of_form.items()])
 
 
@@ -325,11 +324,11 @@ def readme_crowds(crowds):
 def readme(d):
     small, large = d["buffers"][:2]
     print("<!-- scenario 1 -->")
-    print("| | without loss (0.1 % at most), /s | ratio | at saturation, /s | ratio, of three rounds |\n"
+    print("| | without loss (0.1 % at most), /s | ratio | at saturation, /s | ratio, its rounds |\n"
           "| --- | ---: | ---: | ---: | ---: |")
     for s, f in d["forms"].items():
         print(f"| {NAMES[s]} | {loss_free(f)} | {number(f['loss_free_ratio'], 1)} | "
-              f"{number(f['saturation'])} | {spread(f['saturation_ratios'])} |")
+              f"{number(f['saturation'])} | {saturation_ratio(f)} |")
     print("\nA third more than the epoll thread takes at saturation, in datagrams a second, for "
           f"{2 * small['steady_s']:.0f} s:\n\n"
           "| receive buffer | offered | forwarded | first loss after | "

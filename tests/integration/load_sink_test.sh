@@ -41,24 +41,36 @@ taken_is() {
 	[[ $(taken) == "$1" ]]
 }
 
-# through_line PLAN COUNT RATE [SINK_OPTION]...: $dir/sink.json and $dir/line.json
-through_line() {
-	local sink passer arrived who=()
+# sink_start [OPTION]...: to write $dir/sink.json; it is $sink
+sink_start() {
+	local who=()
 
 	# A program takes privileges, a socket none.
 	[[ $by == xdp ]] || who=(setpriv --reuid=65534 --regid=65534 --clear-groups)
-	arrived=$(taken)
 	start_in far "$dir/sink.json" "$dir/sink.err" "${who[@]}" \
-		"$load" sink --interface=c0 --by=$by --port=4433 --json "${@:4}"
+		"$load" sink --interface=c0 --by=$by --port=4433 --json "$@"
 	sink=$started_pid
 	wait_for 20 "the sink" grep -q '^counting on' "$dir/sink.err"
+}
+
+# send_to MAC COUNT RATE: to the sink; $dir/sent.json
+send_to() {
+	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:4433 --from=10.9.1.1 \
+		--mac="$1" --kind=quic-short --size=200 --flows=10 --count="$2" --rate="$3" \
+		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
+		fail "send: $(cat "$dir/send.err")"
+}
+
+# through_line PLAN COUNT RATE [SINK_OPTION]...: $dir/sink.json and $dir/line.json
+through_line() {
+	local sink passer arrived
+
+	arrived=$(taken)
+	sink_start "${@:4}"
 	start_in middle "$dir/line.json" "$dir/line.err" python3 "$line" m0 m1 "{\"count\": $2, $1}"
 	passer=$started_pid
 	wait_for 20 "the line" grep -q ready "$dir/line.err"
-	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:4433 --from=10.9.1.1 \
-		--mac="$far_mac" --kind=quic-short --size=200 --flows=10 --count="$2" --rate="$3" \
-		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
-		fail "send: $(cat "$dir/send.err")"
+	send_to "$far_mac" "$2" "$3"
 	await "$passer" || fail "the line: $(cat "$dir/line.err")"
 	wait_for 20 "what the line passed on" taken_is \
 		$((arrived + $(python3 -c 'import json, sys; print(json.load(sys.stdin)["received"])' <"$dir/line.json")))
@@ -91,14 +103,9 @@ loss_case() {
 	local object=$BUILD/tests/integration/load_loss.bpf.o sink arrived dropped
 
 	arrived=$(taken) dropped=$(counter middle m0 xdp_drops)
-	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --port=4433 --json
-	sink=$started_pid
-	wait_for 20 "the sink" grep -q '^counting on' "$dir/sink.err"
+	sink_start
 	run_in middle ip link set dev m0 xdp object "$object" section xdp
-	run_in source "$load" send --json --interface=a0 --to=10.9.2.2:4433 --from=10.9.1.1 \
-		--mac="$middle_mac" --kind=quic-short --size=200 --flows=10 --count=3000 --rate=3000 \
-		--seconds=15 >"$dir/sent.json" 2>"$dir/send.err" ||
-		fail "send: $(cat "$dir/send.err")"
+	send_to "$middle_mac" 3000 3000
 	wait_for 20 "what was not dropped" taken_is $((arrived + 3000 - 3000 / 7))
 	stop "$sink" || fail "the sink: $(cat "$dir/sink.err")"
 	run_in middle ip link set dev m0 xdp off
@@ -120,14 +127,15 @@ latency_case() {
 	fail "latency: more than the line's, three times"
 }
 
-latency_is_near() (
-	local share
+# latency_at_most NAME SHARE
+latency_at_most() {
+	check "latency: at most the line's at $2 of 1000" "$dir/sink.json" "$dir/line.json" \
+		"d[0]['latency_ns']['$1'] <= rank(d[1]['after_ns'], $2) * 65 / 64"
+}
 
-	for share in 900 990; do
-		check "latency: at most the line's at $share of 1000" "$dir/sink.json" "$dir/line.json" \
-			"d[0]['latency_ns'][{900: 'p90', 990: 'p99'}[$share]] <=
-			 rank(d[1]['after_ns'], $share) * 65 / 64"
-	done
+latency_is_near() (
+	latency_at_most p90 900
+	latency_at_most p99 990
 )
 
 latency_try() {
@@ -145,8 +153,7 @@ latency_try() {
 	check "latency: min, max" "$dir/sink.json" "$dir/line.json" \
 		'd[0]["latency_ns"]["min"] >= d[1]["before_ns"][0] and
 		 d[0]["latency_ns"]["max"] >= d[1]["before_ns"][-1]'
-	check "latency: at most the line's at 500 of 1000" "$dir/sink.json" "$dir/line.json" \
-		'd[0]["latency_ns"]["p50"] <= rank(d[1]["after_ns"], 500) * 65 / 64'
+	latency_at_most p50 500
 	check "latency: mean" "$dir/sink.json" "$dir/line.json" \
 		'd[0]["latency_ns"]["mean"] >= sum(d[1]["before_ns"]) / 2000'
 	python3 - "$dir/sink.json" "$dir/line.json" <<-'PYTHON'
@@ -230,10 +237,7 @@ count_only_filter_case() {
 	local sink arrived refused port
 
 	arrived=$(taken) refused=$(udp_no_ports)
-	start_in far "$dir/sink.json" "$dir/sink.err" "$load" sink --interface=c0 --port=4433 \
-		--count-only --json
-	sink=$started_pid
-	wait_for 10 "the sink" grep -q '^counting on' "$dir/sink.err"
+	sink_start --count-only
 	run_in source bash -c 'echo "too short" >/dev/udp/10.9.2.2/4433
 		head -c 200 /dev/zero >/dev/udp/10.9.2.2/4433'
 	for port in 4434 4433; do

@@ -9,10 +9,9 @@
 #include "util/log.h"
 
 /* Up is who is up at every address: half of its clients would not reach it. */
-static void health_changed(void *arg, uint32_t id, bool is_up)
+static void backend_judge(struct daemon *daemon, uint16_t slot)
 {
-	struct daemon *daemon = arg;
-	uint16_t slot = (uint16_t)(id / FAMILY_COUNT);
+	bool is_up = true;
 
 	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
 		struct health_status status;
@@ -21,6 +20,12 @@ static void health_changed(void *arg, uint32_t id, bool is_up)
 			is_up = is_up && status.is_up;
 	}
 	backends_health_set(daemon, slot, is_up);
+}
+
+static void health_changed(void *arg, uint32_t id, bool is_up)
+{
+	(void)is_up; /* so is its status by now */
+	backend_judge(arg, (uint16_t)(id / FAMILY_COUNT));
 }
 
 int probes_open(struct daemon *daemon, char *error)
@@ -79,6 +84,6 @@ void probes_follow(struct daemon *daemon, const struct lineup *before)
 			if (now->backends[i].config->endpoint.present[family])
 				backend_watch(daemon, &now->backends[i], family);
 		/* An address that stays is known, though the other one may have changed. */
-		health_changed(daemon, probes_id(&now->backends[i], FAMILY_IPV4), true);
+		backend_judge(daemon, now->backends[i].slot);
 	}
 }

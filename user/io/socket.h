@@ -124,9 +124,9 @@ struct socket_stats {
 	uint64_t flows; /* now open */
 	uint64_t counts[SOCKET_COUNTER_COUNT];
 	uint64_t dropped_service; /* by the kernel: no room in a service's socket (SO_MEMINFO) */
-	size_t dropper_count;	  /* of those that are open, the first ones */
+	uint64_t dropped_flow;	  /* likewise in flows' sockets; seen late of those open */
+	size_t dropper_count;	  /* of services' sockets that are open, the first ones */
 	struct socket_dropper droppers[SOCKET_DROPPER_COUNT_MAX];
-	uint64_t dropped_flow; /* likewise in flows' sockets; seen late of those open */
 };
 
 /* Any thread; costs a system call a service's socket, none a flow's. */

@@ -90,13 +90,21 @@ static void service_close(struct socket_service *service)
 	free(service);
 }
 
-static uint64_t service_dropped(const struct socket_service *service)
+static void service_drops_add(const struct socket_service *service, struct socket_stats *stats)
 {
-	uint64_t dropped = 0;
+	for (uint32_t i = 0; i < service->end_count; i++) {
+		uint64_t dropped = socket_option_dropped(service->ends[i].fd);
 
-	for (uint32_t i = 0; i < service->end_count; i++)
-		dropped += socket_option_dropped(service->ends[i].fd);
-	return dropped;
+		stats->dropped_service += dropped;
+		if (dropped && stats->dropper_count < SOCKET_DROPPER_COUNT_MAX) {
+			struct socket_dropper *dropper = &stats->droppers[stats->dropper_count++];
+
+			*dropper = (struct socket_dropper){ .port_be = service->addr.port_be,
+							    .worker = i,
+							    .dropped = dropped };
+			memcpy(dropper->addr, service->addr.addr, sizeof(dropper->addr));
+		}
+	}
 }
 
 static int service_failed(int err, const char *step, const struct socket_endpoint *endpoint,
@@ -364,6 +372,7 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 			size_t count, char *error, size_t error_size)
 {
 	const struct socket_set *old = group->set;
+	struct socket_stats gone = { 0 };
 	struct socket_set *set;
 	int err = endpoints_check(endpoints, count, error, error_size);
 
@@ -393,7 +402,8 @@ int socket_group_listen(struct socket_group *group, const struct socket_endpoint
 	(void)pthread_mutex_lock(&group->mutex);
 	for (uint32_t slot = 0; slot < old->slot_limit; slot++)
 		if (old->services[slot] && !set_has_service(set, old->services[slot]))
-			group->service_dropped += service_dropped(old->services[slot]);
+			service_drops_add(old->services[slot], &gone);
+	group->service_dropped += gone.dropped_service;
 	/* Pairs with the acquire in socket_set_of(). */
 	(void)__atomic_exchange_n(&group->set, set, __ATOMIC_ACQ_REL);
 	(void)pthread_mutex_unlock(&group->mutex);
@@ -465,23 +475,6 @@ int socket_group_open(const struct socket_group_config *config, struct socket_gr
 	}
 	*ret_group = group;
 	return 0;
-}
-
-static void service_drops_add(const struct socket_service *service, struct socket_stats *stats)
-{
-	for (uint32_t i = 0; i < service->end_count; i++) {
-		uint64_t dropped = socket_option_dropped(service->ends[i].fd);
-
-		stats->dropped_service += dropped;
-		if (dropped && stats->dropper_count < SOCKET_DROPPER_COUNT_MAX) {
-			struct socket_dropper *dropper = &stats->droppers[stats->dropper_count++];
-
-			*dropper = (struct socket_dropper){ .port_be = service->addr.port_be,
-							    .worker = i,
-							    .dropped = dropped };
-			memcpy(dropper->addr, service->addr.addr, sizeof(dropper->addr));
-		}
-	}
 }
 
 void socket_group_stats(const struct socket_group *const_group, struct socket_stats *ret_stats)
