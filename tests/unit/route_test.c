@@ -425,6 +425,24 @@ static void or_are_dropped(void **state)
 	assert_int_equal(client_short(&away, SERVER_CID(1)), DROPPED - DROP_BACKEND_GONE);
 }
 
+/* By the policy, connections are dropped that a removed backend had: not new ones. */
+static void a_new_connection_is_not_the_removed_backends(void **state)
+{
+	struct world smaller = ordinary;
+	int owner = connect(&home, SERVER_CID(1)), heir;
+
+	(void)state;
+	smaller.weights[owner] = -1;
+	smaller.service.drops_gone = true;
+	world_set(&smaller);
+	heir = client_initial(&home, 0x1234);
+	assert_true(heir >= 0);
+	assert_int_equal(worker.decided[ROUTE_GONE], 0);
+	assert_int_equal(client_initial(&home, 0x1234), heir);
+	assert_int_equal(client_short(&home, 0x6666), heir); /* the 4-tuple is the heir's */
+	assert_int_equal(client_short(&home, SERVER_CID(1)), DROPPED - DROP_BACKEND_GONE);
+}
+
 /* Of strangers, each with a 4-tuple and a Connection ID of his own: more than the tables
  * hold. */
 static void flood(void)
@@ -598,6 +616,32 @@ static void l2_learns_from_clients_alone(void **state)
 	assert_int_equal(worker.decided[ROUTE_UNKNOWN], 1);
 }
 
+/* Nobody sees which Connection ID the server names: what a client opens on a 4-tuple whose
+ * backend drains must not go back there, and what is open there must stay. */
+static void l2_splits_no_connection_of_a_drained_tuple(void **state)
+{
+	struct world l2 = ordinary;
+	int owner, heir;
+
+	(void)state;
+	l2.service.mode = TABLE_L2;
+	l2.service.connection_id_len = CID_LEN;
+	world_set(&l2);
+	owner = client_initial(&home, 0x1111);
+	assert_int_equal(client_short(&home, 0x2222), owner);
+	l2.weights[owner] = 0;
+	world_set(&l2);
+	heir = client_initial(&home, 0x3333);
+	assert_int_not_equal(heir, owner);
+	assert_int_equal(client_initial(&home, 0x3333), heir);
+	assert_int_equal(client_short(&home, 0x4444), heir);
+	assert_int_equal(client_short(&away, 0x4444), heir);
+	assert_int_equal(client_short(&home, 0x2222), owner);
+	l2.weights[owner] = 1;
+	world_set(&l2);
+	assert_int_equal(client_initial(&home, 0x5555), heir);
+}
+
 /* Nothing shows that these clients hear their servers, but that they have lasted. */
 static void without_answers_a_flood_moves_nobody_who_has_lasted(void **state)
 {
@@ -755,6 +799,7 @@ int main(void)
 		WORLD_TEST(a_drained_backend_keeps_and_takes_none),
 		WORLD_TEST(a_removed_backends_connections_go_on_elsewhere),
 		WORLD_TEST(or_are_dropped),
+		WORLD_TEST(a_new_connection_is_not_the_removed_backends),
 		WORLD_TEST(of_many_backends_all_are_asked),
 		WORLD_TEST(a_flood_moves_nobody),
 		WORLD_TEST(one_prefix_fills_no_table),
@@ -762,6 +807,7 @@ int main(void)
 		WORLD_TEST(plain_udp_is_known_by_its_tuple),
 		WORLD_TEST(clients_prove_by_what_servers_have_named),
 		WORLD_TEST(l2_learns_from_clients_alone),
+		WORLD_TEST(l2_splits_no_connection_of_a_drained_tuple),
 		WORLD_TEST(without_answers_a_flood_moves_nobody_who_has_lasted),
 		WORLD_TEST(without_answers_the_client_keeps_its_tuple),
 		WORLD_TEST(by_connection_id_the_prefix_decides),

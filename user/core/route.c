@@ -481,7 +481,7 @@ static int tuple_decide(const struct route_ctx *ctx, struct packet *packet, stru
 	if (!tuple_find(ctx, route, &tuple))
 		return ROUTE_FORWARD;
 	if (!slot_lives(ctx, route, tuple.slot))
-		return gone_decide(ctx, route);
+		return opens_connection(route) ? ROUTE_FORWARD : gone_decide(ctx, route);
 	if (!tuple_binds(ctx, route, &tuple)) {
 		if (is_plain_short(route))
 			route->slot = (int16_t)tuple.slot;
@@ -586,14 +586,28 @@ RARE void gone_learn(const struct route_ctx *ctx, const struct route *route)
 		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
 }
 
+/* Who opens a connection on a 4-tuple that names another backend: one that is gone, or
+ * takes no new ones. Answers will say whose the 4-tuple is; without them, the Connection
+ * ID that the server names is known by it alone. */
+RARE void newcomer_learn(const struct route_ctx *ctx, const struct route *route,
+			 struct affinity_entry tuple)
+{
+	if (!slot_lives(ctx, route, tuple.slot) ||
+	    (!service_of(ctx, route)->is_nat && !target_of(ctx, route, tuple.slot)->accepts_new))
+		(void)entry_replace(ctx, &tuple, (uint16_t)route->slot);
+}
+
 static void stranger_learn(const struct route_ctx *ctx, const struct route *route)
 {
 	struct affinity_entry known;
 
 	if (route->rule == ROUTE_GONE)
 		gone_learn(ctx, route);
-	else if (route->rule == ROUTE_NEW && !(route->is_quic && route->type == QUIC_SHORT) &&
-		 !tuple_find(ctx, route, &known))
+	else if (route->rule != ROUTE_NEW || (route->is_quic && route->type == QUIC_SHORT))
+		return;
+	else if (tuple_find(ctx, route, &known))
+		newcomer_learn(ctx, route, known);
+	else
 		tuple_insert(ctx, route, (uint16_t)route->slot, false);
 }
 
