@@ -179,7 +179,8 @@ PARSE_INLINE int aim(const struct xdp_md *ctx, __u32 port, enum xdp_action other
 
 /* Where the driver has no room for metadata the frame goes without, and userspace
  * classifies for itself. Ends the life of all pointers into the frame. */
-PARSE_INLINE void meta_put(struct xdp_md *ctx, enum frame_kind kind, __u16 slot, __u8 port)
+PARSE_INLINE void meta_put(struct xdp_md *ctx, enum frame_kind kind, __u16 slot,
+			   __u8 port_or_edition)
 {
 	struct frame_meta *meta;
 
@@ -191,7 +192,7 @@ PARSE_INLINE void meta_put(struct xdp_md *ctx, enum frame_kind kind, __u16 slot,
 	meta->magic = FRAME_META_MAGIC;
 	meta->slot = slot;
 	meta->kind = kind;
-	meta->port = port;
+	meta->port = port_or_edition;
 }
 
 PARSE_INLINE int source_is_ours(const struct udp_view *view)
@@ -225,7 +226,7 @@ PARSE_INLINE int service_frame(struct xdp_md *ctx, const struct udp_view *view,
 	action = aim(ctx, port->port, XDP_PASS);
 	if (action != XDP_REDIRECT)
 		return counted(INGRESS_PASS_NO_SOCKET, action);
-	meta_put(ctx, FRAME_SERVICE, rule->slot, 0);
+	meta_put(ctx, FRAME_SERVICE, rule->slot, rule->edition);
 	return counted(INGRESS_REDIRECT_SERVICE, action);
 }
 

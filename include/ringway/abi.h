@@ -22,8 +22,9 @@ _Static_assert(sizeof(struct match_key) == 20, "match_key is BPF map ABI");
 
 /* Value of the service table. */
 struct service_rule {
-	__u16 slot; /* index of the service in userspace */
-	__u16 pad;
+	__u16 slot;   /* index of the service in userspace */
+	__u8 edition; /* of userspace's services, in which that is so */
+	__u8 pad;
 };
 _Static_assert(sizeof(struct service_rule) == 4, "service_rule is BPF map ABI");
 
@@ -77,7 +78,7 @@ struct frame_meta {
 	__u32 magic;
 	__u16 slot;
 	__u8 kind; /* enum frame_kind */
-	__u8 port; /* FRAME_RETURN: index of the port to send on */
+	__u8 port; /* FRAME_RETURN: to send on; FRAME_SERVICE: the rule's edition instead */
 };
 _Static_assert(sizeof(struct frame_meta) == 8, "metadata sizes are multiples of 4");
 

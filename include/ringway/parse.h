@@ -157,7 +157,8 @@ PARSE_INLINE enum parse_result parse_ipv6(struct cursor *cur, struct udp_view *r
 }
 
 /* The frame [cur->pos, cur->end) as UDP. On PARSE_OK the whole IP packet is in
- * the frame and *ret_view is complete; otherwise *ret_view is undefined. */
+ * the frame, *ret_view is complete, and cur->end is the end of the packet;
+ * otherwise *ret_view is undefined. */
 PARSE_INLINE enum parse_result parse_udp(struct cursor *cur, struct udp_view *ret_view)
 {
 	enum parse_result result;
@@ -188,6 +189,7 @@ PARSE_INLINE enum parse_result parse_udp(struct cursor *cur, struct udp_view *re
 	if (ret_view->udp_len < sizeof(struct wire_udp) ||
 	    ip_header_len + ret_view->udp_len > ret_view->ip_len)
 		return PARSE_MALFORMED;
+	cur->end = ip_start + ret_view->ip_len;
 	return PARSE_OK;
 }
 

@@ -90,12 +90,14 @@ static const char topology[] =
 	"ip route add unreachable 2001:db8:111::/48\n"
 	"ip route add prohibit 2001:db8:112::/48\n";
 
+#define EDITION 5 /* of userspace's services */
+
 static const struct {
 	const char *addr;
 	struct service_rule rule;
 } services[] = {
-	{ "192.0.2.1", { .slot = 3 } },
-	{ "2001:db8::1", { .slot = 4 } },
+	{ "192.0.2.1", { .slot = 3, .edition = EDITION } },
+	{ "2001:db8::1", { .slot = 4, .edition = EDITION } },
 };
 
 /* service: index into services[]. */
@@ -128,7 +130,7 @@ static const struct {
 #define DROPPED(reason) .verdict = XDP_DROP, .counter = INGRESS_DROP_##reason
 #define TO_WORKER(slot_)                                              \
 	.verdict = XDP_REDIRECT, .counter = INGRESS_REDIRECT_SERVICE, \
-	.meta = { FRAME_META_MAGIC, slot_, FRAME_SERVICE, 0 }
+	.meta = { FRAME_META_MAGIC, slot_, FRAME_SERVICE, EDITION }
 #define BACK_TO_WORKER(slot_, port_)                                 \
 	.verdict = XDP_REDIRECT, .counter = INGRESS_REDIRECT_RETURN, \
 	.meta = { FRAME_META_MAGIC, slot_, FRAME_RETURN, port_ }

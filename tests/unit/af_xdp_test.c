@@ -412,9 +412,9 @@ static void delivers_bytes_and_metadata(void **state)
 	} cases[] = {
 		{ "service",
 		  256,
-		  { FRAME_META_MAGIC, 1023, FRAME_SERVICE, 0 },
+		  { FRAME_META_MAGIC, 1023, FRAME_SERVICE, 3 },
 		  FRAME_SERVICE,
-		  0,
+		  3,
 		  1023 },
 		{ "return",
 		  256,

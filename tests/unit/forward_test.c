@@ -21,6 +21,7 @@ enum { BACKEND_WEB_1, BACKEND_WEB_2, BACKEND_DNS, BACKEND_DRAINED, BACKEND_L2, B
 #define SERVICE_PORT 443
 #define BACKEND_PORT 4433
 #define MTU	     1500
+#define EDITION	     7
 
 static const uint8_t port_macs[PORT_COUNT][6] = { { 2, 0, 0, 0, 0, 0xa0 },
 						  { 2, 0, 0, 0, 0, 0xb0 } };
@@ -108,6 +109,7 @@ static int setup(void **state)
 				   .port_count = PORT_COUNT,
 				   .services = services,
 				   .service_count = SERVICE_COUNT,
+				   .edition = EDITION,
 				   .hash_key = "0123456789abcdef",
 				   .memory_new = huge_memory_new };
 
@@ -186,7 +188,7 @@ static struct packet packet_of(uint8_t *frame, size_t len, enum frame_kind kind,
 				.kind = kind,
 				.slot = slot,
 				.rx_port = kind == FRAME_RETURN ? PORT_BACKENDS : PORT_CLIENTS,
-				.tx_port = PORT_CLIENTS };
+				.tx_port = kind == FRAME_SERVICE ? EDITION : PORT_CLIENTS };
 }
 
 /* What forwarding makes of d, from its fields. */
@@ -306,27 +308,44 @@ static void a_sum_of_zero_is_sent_as_ones(void **state)
 	assert_true(hits > 0);
 }
 
-static void padding_is_left_alone(void **state)
+/* The bytes behind the IP packet: unchanged in memory, and not sent. */
+static void check_tail(struct datagram d, enum frame_kind kind, uint16_t slot, size_t tail)
 {
-	struct datagram d = to_service(false);
-	uint8_t frame[DATAGRAM_SIZE_MAX], wanted[DATAGRAM_SIZE_MAX];
+	uint8_t frame[DATAGRAM_SIZE_MAX + 600], wanted[sizeof(frame)];
 	struct packet packet;
 	struct datagram out;
 	size_t len;
 
-	(void)state;
-	d.payload_len = 3;
-	d.checksum = CHECKSUM_PARTIAL;
 	memset(frame, 0xee, sizeof(frame));
 	len = datagram_build(&d, frame);
-	packet = packet_of(frame, 60, FRAME_SERVICE, SERVICE_WEB);
+	packet = packet_of(frame, len + tail, kind, slot);
 	assert_int_equal(forward(&packet, 1), 1);
-	out = forwarded_out(d, packet.slot);
+	out = kind == FRAME_SERVICE ? forwarded_out(d, packet.slot) : forwarded_back(d);
 	memset(wanted, 0xee, sizeof(wanted));
 	datagram_build(&out, wanted);
-	assert_true(len < 60);
-	assert_int_equal(packet.len, 60);
+	assert_int_equal(packet.len, len);
 	assert_memory_equal(frame, wanted, sizeof(frame));
+}
+
+static void bytes_behind_the_packet_are_not_sent(void **state)
+{
+	static const size_t payloads[] = { 3, 100, 1400 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(payloads); i++)
+		for (int is_ipv6 = 0; is_ipv6 < 2; is_ipv6++) {
+			struct datagram out = to_service(is_ipv6);
+			struct datagram back = to_client(is_ipv6, BACKEND_WEB_1);
+
+			out.payload_len = payloads[i];
+			back.payload_len = payloads[i];
+			check_tail(out, FRAME_SERVICE, SERVICE_WEB, 15);
+			check_tail(out, FRAME_SERVICE, SERVICE_WEB, 500);
+			check_tail(back, FRAME_RETURN, BACKEND_WEB_1, 15);
+			check_tail(back, FRAME_RETURN, BACKEND_WEB_1, 500);
+			out.vlan_tags = 1;
+			check_tail(out, FRAME_SERVICE, SERVICE_WEB, 15);
+		}
 }
 
 static void mutate_ttl(struct datagram *d)
@@ -406,7 +425,8 @@ static void every_reason_to_drop(void **state)
 		len = datagram_build(&d, frame);
 		memcpy(before, frame, len);
 		packet = packet_of(frame, len, cases[i].kind, cases[i].slot);
-		packet.tx_port = cases[i].tx_port;
+		if (cases[i].kind == FRAME_RETURN)
+			packet.tx_port = cases[i].tx_port;
 		memset(&stats, 0, sizeof(stats));
 		assert_int_equal(forward(&packet, 1), 0);
 		assert_int_equal(stats.dropped[cases[i].wanted], 1);
@@ -727,6 +747,26 @@ static void old_metadata_of_a_service_says_nothing_of_the_way_back(void **state)
 	assert_int_equal(stats.dropped[DROP_NO_NEIGHBOUR], 2);
 }
 
+/* XDP classified the frame when the address was still another service's. */
+static void a_service_that_has_moved_is_found_by_its_address(void **state)
+{
+	struct datagram d = to_service(false);
+	uint8_t frame[DATAGRAM_SIZE_MAX], wanted[DATAGRAM_SIZE_MAX];
+	struct packet packet;
+	size_t len;
+
+	(void)state;
+	d.dst_port = 53;
+	len = datagram_build(&d, frame);
+	packet = packet_of(frame, len, FRAME_SERVICE, SERVICE_WEB);
+	packet.edition = EDITION - 1;
+	assert_int_equal(forward(&packet, 1), 1);
+	assert_int_equal(packet.slot, BACKEND_DNS);
+	d = forwarded_out(d, BACKEND_DNS);
+	datagram_build(&d, wanted);
+	assert_memory_equal(frame, wanted, len);
+}
+
 /* XDP needs the route only, to let it through. */
 static void without_metadata_and_unresolved(void **state)
 {
@@ -947,7 +987,7 @@ int main(void)
 		TEST(every_form_is_rewritten),
 		TEST(checksums_hold_for_random_datagrams),
 		TEST(a_sum_of_zero_is_sent_as_ones),
-		TEST(padding_is_left_alone),
+		TEST(bytes_behind_the_packet_are_not_sent),
 		TEST(every_reason_to_drop),
 		TEST(unresolved_next_hop_drops),
 		TEST(a_burst_is_partitioned),
@@ -962,6 +1002,7 @@ int main(void)
 		TEST(old_metadata_is_made_anew),
 		TEST(old_metadata_of_nobody_is_dropped),
 		TEST(old_metadata_of_a_service_says_nothing_of_the_way_back),
+		TEST(a_service_that_has_moved_is_found_by_its_address),
 		TEST(without_metadata_and_unresolved),
 		TEST(without_metadata_and_two_ports_with_one_address),
 		TEST(a_table_refuses),

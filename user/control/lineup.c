@@ -133,6 +133,7 @@ int lineup_make(struct config *config, const struct lineup *before, uint64_t now
 	if (!lineup)
 		return -ENOMEM;
 	lineup->config = config;
+	lineup->edition = before ? (uint8_t)(before->edition + 1) : 0;
 	lineup->backend_count = backend_total(config);
 	lineup->backends = calloc(lineup->backend_count + 1, sizeof(*lineup->backends));
 	lineup->service_slots =

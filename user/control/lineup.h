@@ -34,6 +34,7 @@ struct lineup_backend {
 
 struct lineup {
 	struct config *config;
+	uint8_t edition; /* not that of the lineup before */
 	struct slots *service_slots, *backend_slots;
 	struct lineup_backend *backends; /* in the order of the configuration */
 	size_t backend_count;

@@ -81,7 +81,8 @@ int rules_services_set(struct daemon *daemon, const struct lineup *lineup, char 
 
 	for (size_t i = 0; i < lineup->config->service_count; i++) {
 		const struct config_service *service = &lineup->config->services[i];
-		const struct service_rule rule = { .slot = first->service_slot };
+		const struct service_rule rule = { .slot = first->service_slot,
+						   .edition = lineup->edition };
 
 		for (enum family family = 0; family < FAMILY_COUNT; family++) {
 			struct match_key key = key_of(&service->endpoint, family);

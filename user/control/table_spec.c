@@ -159,6 +159,7 @@ int table_spec_build(const struct lineup *lineup, const struct host_link *links,
 		.port_count = link_count,
 		.services = services,
 		.service_count = config->service_count,
+		.edition = lineup->edition,
 		.memory_new = huge_memory_new,
 	};
 	int err = services && backends ? services_fill(lineup, services, backends) : -ENOMEM;

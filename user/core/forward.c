@@ -11,12 +11,13 @@
 
 /* Metadata is XDP's word, but it came through memory that frames lie in, and it is
  * as old as the frame: the backend may be gone, or be another slot's by now, and the
- * slot another address's. */
+ * slot another address's, be it a backend's or a service's. */
 static bool metadata_holds(const struct table *table, const struct packet *packet,
 			   const struct udp_view *view)
 {
 	if (packet->kind == FRAME_SERVICE)
-		return table_has_service(table, packet->slot);
+		return table_has_service(table, packet->slot) &&
+		       table->services[packet->slot].edition == packet->edition;
 	return packet->slot < table->slot_limit && packet->tx_port < table->port_count &&
 	       table_has_sender(table, packet->slot, view);
 }
@@ -29,6 +30,8 @@ HOT_INLINE int packet_parse(const struct forward_ctx *ctx, struct packet *packet
 
 	if (parse_udp(&cursor, view) != PARSE_OK)
 		return DROP_MALFORMED;
+	/* What lies behind the packet was for one link's smallest frame, or is nobody's. */
+	packet->len = (uint32_t)((uint8_t *)cursor.end - packet->data);
 	if (packet->kind == FRAME_UNCLASSIFIED || !metadata_holds(table, packet, view)) {
 		int err = table_classify(table, packet, view);
 

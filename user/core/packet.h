@@ -14,11 +14,14 @@
 struct packet {
 	uint8_t *data;	 /* the Ethernet header */
 	uint64_t frame;	 /* the engine's name for the memory; nobody else reads it */
-	uint32_t len;	 /* bytes from data, padding included */
+	uint32_t len;	 /* bytes from data; once it is forwarded, of the IP packet's end */
 	uint16_t slot;	 /* of kind: service or backend */
 	uint8_t kind;	 /* enum frame_kind */
 	uint8_t rx_port; /* index of the port it came in by */
-	uint8_t tx_port; /* index of the port it leaves by; XDP's choice for FRAME_RETURN */
+	union {
+		uint8_t tx_port; /* index of the port it leaves by; FRAME_RETURN: XDP's choice */
+		uint8_t edition; /* FRAME_SERVICE until that is known: of XDP's rule */
+	};
 };
 _Static_assert(sizeof(struct packet) == 32, "two packets a cache line");
 

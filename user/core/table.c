@@ -165,8 +165,8 @@ static int maglev_add(struct table *table, const struct table_service *spec, enu
 	return err;
 }
 
-static int service_add(struct table *table, const struct table_service *spec, uint16_t *backends,
-		       struct area *area)
+static int service_add(struct table *table, const struct table_service *spec, uint8_t edition,
+		       uint16_t *backends, struct area *area)
 {
 	struct service *service = &table->services[spec->slot];
 	int err = 0;
@@ -183,7 +183,8 @@ static int service_add(struct table *table, const struct table_service *spec, ui
 						     spec->is_return_in_xdp,
 				     .hash_connection_id = spec->hash_connection_id,
 				     .discovers = spec->discovers && spec->mode == TABLE_NAT,
-				     .drops_gone = spec->drops_gone };
+				     .drops_gone = spec->drops_gone,
+				     .edition = edition };
 	for (size_t i = 0; !err && i < spec->backend_count; i++) {
 		backends[i] = spec->backends[i].slot;
 		err = backend_add(table, spec, &spec->backends[i]);
@@ -284,8 +285,8 @@ int table_build(const struct table_spec *spec, struct table **ret_table)
 	if (!table)
 		return -ENOMEM;
 	for (size_t i = 0; !err && i < spec->service_count; i++) {
-		err = service_add(table, &spec->services[i], table->service_backends + first,
-				  &area);
+		err = service_add(table, &spec->services[i], spec->edition,
+				  table->service_backends + first, &area);
 		first += spec->services[i].backend_count;
 	}
 	if (err) {

@@ -74,6 +74,7 @@ struct table_spec {
 	size_t port_count; /* 1..PORT_COUNT_MAX */
 	const struct table_service *services;
 	size_t service_count; /* 0..SERVICE_COUNT_MAX */
+	uint8_t edition; /* not that of the last table in which a service had another address */
 	uint8_t hash_key[16];
 
 	/* Where the table is to be: size bytes of zeros on a cache line, for free(). */
@@ -113,6 +114,7 @@ struct service {
 	uint8_t connection_id_len;
 	bool is_quic, is_nat, hash_connection_id, discovers, drops_gone;
 	bool client_keeps; /* 4-tuples fresh, as there are no answers that do */
+	uint8_t edition;   /* of the services: which address has which slot */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct service) == 64, "one cache line, found by a shift");
 
