@@ -189,13 +189,17 @@ cpus_of() {
 	done
 }
 
-# Each thread of a decoupled worker has the next CPU of the list, and then its first again.
+# Each thread of a decoupled worker has the next CPU of the list, and then its first again;
+# what is shown is where the kernel has them.
 if (($(nproc) > 1)); then
 	configure 'calls: mmsg, decoupled: yes, workers: 2'
-	sed -i '/^hash_key:/a cpus: [1, 0, 0]' "$config"
+	sed -i '/^hash_key:/a cpus: [1, 0, 1]' "$config"
 	start_as_nobody
-	check_equal 'CPUs of workers and receivers' '1 0, 0 1' \
+	check_equal 'CPUs of workers and receivers' '1 0, 1 1' \
 		"$(cpus_of worker-0) $(cpus_of receiver-0), $(cpus_of worker-1) $(cpus_of receiver-1)"
+	ringwayctl stats --json >"$stats"
+	check_equal 'CPUs of workers that are shown' "$(cpus_of worker-0) $(cpus_of worker-1)" \
+		"$(json "$stats" '" ".join(str(w["cpu"]) for w in d["workers"])')"
 	end_in_time
 	sed -i 's/^cpus:.*/cpus: [0, 1023]/' "$config"
 	start_refused 'a CPU that there is not' 'cannot run on CPU 1023'

@@ -77,4 +77,18 @@ int daemon_run(struct daemon *daemon);
 /* Detach, let the workers finish, free. NULL and half-started ones are fine. */
 void daemon_stop(struct daemon *daemon);
 
+/* The CPU a worker runs on, or the thread that receives for it; -1: any, or no such thread.
+ * A worker and what belongs to it take CPUs in a row. Only sockets have receivers, though
+ * with engine auto the file may speak of them and XDP be had. */
+static inline int daemon_thread_cpu(const struct daemon *daemon, uint32_t worker, bool is_receiver)
+{
+	const struct config *config = daemon->lineup->config;
+	bool is_decoupled = daemon->sockets && config->sockets.is_decoupled;
+	uint32_t thread = is_decoupled ? 2 * worker + is_receiver : worker;
+
+	if (!config->cpu_count || (is_receiver && !is_decoupled))
+		return -1;
+	return config->cpus[thread % config->cpu_count];
+}
+
 #endif

@@ -101,10 +101,11 @@ static json_t *sockets_json(const struct socket_group *sockets)
 	return object;
 }
 
-static json_t *cpu_json(const struct config *config, size_t worker)
+static json_t *cpu_json(const struct daemon *daemon, uint32_t worker)
 {
-	return config->cpu_count ? json_integer(config->cpus[worker % config->cpu_count])
-				 : json_null();
+	int cpu = daemon_thread_cpu(daemon, worker, false);
+
+	return cpu < 0 ? json_null() : json_integer(cpu);
 }
 
 /* stats */
@@ -265,7 +266,7 @@ static json_t *worker_json(const struct daemon *daemon, uint32_t index)
 	numbers_add(&numbers, daemon->workers[index]);
 	daemon->engine->io->stats(daemon->ios[index], &io);
 	json_build_number(&object, "index", index);
-	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
+	json_build_put(&object, "cpu", cpu_json(daemon, index));
 	numbers_put(&object, &numbers);
 	json_build_number(&object, "checksums_completed",
 			  counter_read(&forward->checksums_completed));
@@ -556,7 +557,7 @@ static json_t *queue_json(const struct daemon *daemon, uint32_t index, size_t po
 	daemon->engine->io->stats(daemon->ios[index], &io);
 	json_build_number(&object, "queue", index);
 	json_build_number(&object, "worker", index);
-	json_build_put(&object, "cpu", cpu_json(daemon->lineup->config, index));
+	json_build_put(&object, "cpu", cpu_json(daemon, index));
 	json_build_put(&object, "mode", mode_json(daemon, port, io.ports[port].mode));
 	return object;
 }

@@ -13,19 +13,6 @@
 #include "util/number.h"
 #include "util/privileges.h"
 
-/* A worker and what belongs to it take CPUs in a row. Only sockets have receivers, though
- * with engine auto the file may speak of them and XDP be had. */
-static int thread_cpu(const struct daemon *daemon, uint32_t worker, bool is_receiver)
-{
-	const struct config *config = daemon->lineup->config;
-	bool is_decoupled = daemon->sockets && config->sockets.is_decoupled;
-	uint32_t thread = is_decoupled ? 2 * worker + is_receiver : worker;
-
-	if (!config->cpu_count || (is_receiver && !is_decoupled))
-		return -1;
-	return config->cpus[thread % config->cpu_count];
-}
-
 /* Kernel memory of sockets comes from the node of the CPU that creates them. */
 static int cpu_move(int cpu, char *error)
 {
@@ -59,10 +46,10 @@ int start_ios(struct daemon *daemon, const struct io_config *of_engine, char *er
 	io.frame_size = config->limits.frame_size;
 	io.ring_size = config->limits.ring_size;
 	for (; !err && io.queue < daemon->worker_count; io.queue++) {
-		io.receiver_cpu = thread_cpu(daemon, io.queue, true);
+		io.receiver_cpu = daemon_thread_cpu(daemon, io.queue, true);
 		err = cpu_move(io.receiver_cpu, error); /* only to see that there is one */
 		if (!err)
-			err = cpu_move(thread_cpu(daemon, io.queue, false), error);
+			err = cpu_move(daemon_thread_cpu(daemon, io.queue, false), error);
 		if (!err)
 			err = daemon->engine->io->open(&io, &daemon->ios[io.queue], error,
 						       DAEMON_ERROR_SIZE);
@@ -97,7 +84,7 @@ int start_workers(struct daemon *daemon, char *error)
 	for (uint32_t i = 0; i < daemon->worker_count; i++) {
 		const struct worker_config config = {
 			.index = i,
-			.cpu = thread_cpu(daemon, i, false),
+			.cpu = daemon_thread_cpu(daemon, i, false),
 			.engine = daemon->engine->io,
 			.io = daemon->ios[i],
 			.table = &daemon->table,
