@@ -226,7 +226,7 @@ check_flush() {
 	fail "one backend has all: ${told_of[*]}"
 ringwayctl flush web/backend2 | grep -q 'its connections are cut' || fail 'flush is silent'
 check_flush gone
-check_equal 'a server id of nobody' 'backend1 discovery' \
+check_equal 'a server id of nobody' 'backend1 gone' \
 	"$(lookup backend web --cid $cid_of_2) $(lookup rule web --cid $cid_of_2)"
 ringwayctl undrain web/backend2
 check_flush discovery

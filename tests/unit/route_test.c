@@ -628,6 +628,7 @@ static void l2_splits_no_connection_of_a_drained_tuple(void **state)
 	l2.service.connection_id_len = CID_LEN;
 	world_set(&l2);
 	owner = client_initial(&home, 0x1111);
+	now_ms += 2 * AFFINITY_TICK_MS;
 	assert_int_equal(client_short(&home, 0x2222), owner);
 	l2.weights[owner] = 0;
 	world_set(&l2);
@@ -640,6 +641,26 @@ static void l2_splits_no_connection_of_a_drained_tuple(void **state)
 	l2.weights[owner] = 1;
 	world_set(&l2);
 	assert_int_equal(client_initial(&home, 0x5555), heir);
+}
+
+/* The second Initial has the server's Connection ID, which nobody here has seen. */
+static void l2_keeps_a_handshake_while_its_backend_drains(void **state)
+{
+	struct world l2 = ordinary;
+	int owner;
+
+	(void)state;
+	l2.service.mode = TABLE_L2;
+	l2.service.connection_id_len = CID_LEN;
+	world_set(&l2);
+	owner = client_initial(&home, 0x1111);
+	l2.weights[owner] = 0;
+	world_set(&l2);
+	assert_int_equal(client_initial(&home, 0x2222), owner);
+	assert_int_equal(client_short(&home, 0x2222), owner);
+	now_ms += 2 * AFFINITY_TICK_MS;
+	assert_int_equal(client_short(&home, 0x2222), owner);
+	assert_int_not_equal(client_initial(&home, 0x3333), owner);
 }
 
 /* Nothing shows that these clients hear their servers, but that they have lasted. */
@@ -734,6 +755,7 @@ static void a_server_id_in_the_connection_id_decides(void **state)
 	static const uint8_t id[] = { 0xaa, 3 }, nonce[] = { 9, 8, 7, 6, 5 };
 	struct world lb = ordinary;
 	uint8_t cid[QUIC_CID_LEN_MAX];
+	const struct client nobody = { { 1, 2, 3, 4 }, 5 };
 	uint64_t number;
 	struct client stranger;
 
@@ -754,6 +776,21 @@ static void a_server_id_in_the_connection_id_decides(void **state)
 	world_set(&lb);
 	assert_int_equal(client_short(&stranger, number), 3);
 	assert_int_not_equal(client_initial(&away, number), 3);
+
+	/* What names a server that is gone is its connection's, and not to be sought. */
+	for (int drops = 0; drops <= 1; drops++) {
+		assert_int_equal(quic_lb_build(configs, servers, 3, &lb.service.quic_lb), 0);
+		lb.weights[3] = -1;
+		lb.service.drops_gone = drops;
+		world_set(&lb);
+		if (drops)
+			assert_int_equal(client_short(&nobody, number),
+					 DROPPED - DROP_BACKEND_GONE);
+		else
+			assert_in_range(client_short(&nobody, number), 0, 2);
+		assert_int_equal(worker.decided[ROUTE_GONE], 1);
+		assert_int_equal(worker.decided[ROUTE_DISCOVERY], 0);
+	}
 	quic_lb_scratch_free(worker.quic_lb);
 }
 
@@ -808,6 +845,7 @@ int main(void)
 		WORLD_TEST(clients_prove_by_what_servers_have_named),
 		WORLD_TEST(l2_learns_from_clients_alone),
 		WORLD_TEST(l2_splits_no_connection_of_a_drained_tuple),
+		WORLD_TEST(l2_keeps_a_handshake_while_its_backend_drains),
 		WORLD_TEST(without_answers_a_flood_moves_nobody_who_has_lasted),
 		WORLD_TEST(without_answers_the_client_keeps_its_tuple),
 		WORLD_TEST(by_connection_id_the_prefix_decides),

@@ -461,6 +461,14 @@ HOT_INLINE int route_find(const struct route_ctx *ctx, struct packet *packet, st
 	return ROUTE_FORWARD;
 }
 
+/* Where no answers come by, the server's Connection ID is unknown in a handshake's second
+ * Initial. A 4-tuple that has not lasted is one in which that is to be expected. */
+static bool is_handshake(const struct route_ctx *ctx, const struct route *route,
+			 const struct affinity_entry *tuple)
+{
+	return !service_of(ctx, route)->is_nat && !tuple->proven && tuple->age_ticks <= 1;
+}
+
 /* Does a known 4-tuple decide for this datagram, whose Connection ID is unknown? */
 static bool tuple_binds(const struct route_ctx *ctx, const struct route *route,
 			const struct affinity_entry *tuple)
@@ -468,7 +476,7 @@ static bool tuple_binds(const struct route_ctx *ctx, const struct route *route,
 	if (!route->is_quic)
 		return true;
 	if (opens_connection(route) && !target_of(ctx, route, tuple->slot)->accepts_new)
-		return false;
+		return is_handshake(ctx, route, tuple);
 	return !is_plain_short(route) || !service_of(ctx, route)->discovers ||
 	       tuple->age_ticks <= ROUTE_OWNER_TICKS;
 }
@@ -509,15 +517,29 @@ HOT_INLINE int route_settle(const struct route_ctx *ctx, struct packet *packet, 
 	return reason;
 }
 
+/* A server made the Connection ID that is not there any more: no table has it. */
+RARE void named_gone(const struct route_ctx *ctx, struct route *route)
+{
+	route->has_cid = false;
+	route->verdict = (int16_t)gone_decide(ctx, route);
+	if (remembers(ctx))
+		tuple_begin(ctx, route);
+	else
+		stranger_decide(ctx, route);
+}
+
 /* (1): a crafted Connection ID must not choose the backend of a new connection. */
 static void route_named(const struct route_ctx *ctx, struct packet *packet, struct route *route,
 			int32_t lb_slot)
 {
-	if (lb_slot < 0 || !slot_lives(ctx, route, (uint16_t)lb_slot) ||
-	    (opens_connection(route) && !target_of(ctx, route, lb_slot)->accepts_new))
-		memory_begin(ctx, service_of(ctx, route), route);
-	else
+	bool lives = lb_slot >= 0 && slot_lives(ctx, route, (uint16_t)lb_slot);
+
+	if (lives && (!opens_connection(route) || target_of(ctx, route, lb_slot)->accepts_new))
 		decide(ctx, packet, route, (uint16_t)lb_slot, ROUTE_QUIC_LB);
+	else if (lb_slot >= 0 && !lives && !opens_connection(route))
+		named_gone(ctx, route);
+	else
+		memory_begin(ctx, service_of(ctx, route), route);
 }
 
 static const uint8_t *client_of(const struct route *route)
@@ -582,13 +604,14 @@ RARE void gone_learn(const struct route_ctx *ctx, const struct route *route)
 	if (route->has_cid && cid_find(ctx, route, &cid, &entry, &is_proof) &&
 	    entry.slot != route->slot)
 		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
-	if (tuple_find(ctx, route, &entry) && entry.slot != route->slot)
+	if (tuple_find(ctx, route, &entry) && !slot_lives(ctx, route, entry.slot))
 		(void)entry_replace(ctx, &entry, (uint16_t)route->slot);
 }
 
 /* Who opens a connection on a 4-tuple that names another backend: one that is gone, or
- * takes no new ones. Answers will say whose the 4-tuple is; without them, the Connection
- * ID that the server names is known by it alone. */
+ * takes no new ones. Answers will say whose the 4-tuple is. Without them it goes with the
+ * newcomer, of whose server's Connection IDs nothing else will tell; those of an older
+ * connection are known, where the service says how long they are. */
 RARE void newcomer_learn(const struct route_ctx *ctx, const struct route *route,
 			 struct affinity_entry tuple)
 {

@@ -9,9 +9,10 @@
  *
  * Against poisoning: what clients send only inserts where nothing is; only answers
  * of backends replace, and never an entry that another backend has used within
- * ROUTE_OWNER_TICKS. An entry is unproven until its client uses a Connection ID that
- * a server has named or, where answers do not come by, is still there after a tick;
- * unproven ones are rationed, and give way first. Pure. */
+ * ROUTE_OWNER_TICKS. But a connection that is opened on the 4-tuple of a backend which is
+ * gone, or drains or is down where no answers come by, takes the 4-tuple along. An entry is
+ * unproven until its client uses a Connection ID that a server has named or, where answers do not
+ * come by, is still there after a tick; unproven ones are rationed, and give way first. Pure. */
 #ifndef RINGWAY_CORE_ROUTE_H
 #define RINGWAY_CORE_ROUTE_H
 
