@@ -452,6 +452,39 @@ static void unresolved_next_hop_drops(void **state)
 	assert_int_equal(stats.dropped[DROP_NO_NEIGHBOUR], 1);
 }
 
+/* Also of what is dropped after its backend has been chosen. */
+static void a_trace_says_what_becomes_of_a_datagram(void **state)
+{
+	static struct trace_ring ring;
+	const struct trace_filter every = { .every = 1 };
+	struct forward_ctx ctx = {
+		.route = { .table = table, .router = &router, .worker = &worker },
+		.stats = &stats,
+		.trace = &every,
+		.trace_ring = &ring
+	};
+	struct trace_record records[4];
+	uint64_t tail = 0, lost = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct datagram d = to_service(false);
+		uint8_t frame[DATAGRAM_SIZE_MAX];
+		struct packet packet;
+
+		d.dst_port = 53;
+		d.ttl = i == 1 ? 1 : 64;
+		if (i == 2)
+			table_next_hop_set(table, BACKEND_DNS, FAMILY_IPV4, 0, NULL);
+		packet = packet_of(frame, datagram_build(&d, frame), FRAME_SERVICE, SERVICE_DNS);
+		assert_int_equal(forward_burst(&ctx, &packet, 1), i == 0);
+	}
+	assert_int_equal(trace_read(&ring, &tail, records, ARRAY_LEN(records), &lost), 3);
+	assert_int_equal(records[0].reason, TRACE_KEPT);
+	assert_int_equal(records[1].reason, DROP_TTL_EXPIRED);
+	assert_int_equal(records[2].reason, DROP_NO_NEIGHBOUR);
+}
+
 /* Kept ones in front and in order, the rest behind, nobody lost or twice. */
 static void a_burst_is_partitioned(void **state)
 {
@@ -990,6 +1023,7 @@ int main(void)
 		TEST(bytes_behind_the_packet_are_not_sent),
 		TEST(every_reason_to_drop),
 		TEST(unresolved_next_hop_drops),
+		TEST(a_trace_says_what_becomes_of_a_datagram),
 		TEST(a_burst_is_partitioned),
 		TEST(every_proper_prefix_is_dropped),
 		TEST(counters_name_the_backend),

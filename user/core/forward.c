@@ -171,14 +171,28 @@ static size_t packets_end(struct forward_ctx *ctx, struct packet *packets, size_
 	return (size_t)(kept - packets);
 }
 
-/* Those that came to be decided. */
+/* What packets_end() will say of a client's datagram. */
+static int verdict_of(const struct forward_ctx *ctx, const struct route *route)
+{
+	uint64_t next_hop;
+
+	if (route->verdict != KEEP)
+		return route->verdict;
+	next_hop = target_next_hop(route->target);
+	if (!next_hop)
+		return DROP_NO_NEIGHBOUR;
+	return nat_check(&route->view, route->target->mode,
+			 ctx->route.table->ports[next_hop_port(next_hop)].mtu);
+}
+
+/* Those that came to be decided; as long as frames are as they came. */
 static void routes_trace(const struct forward_ctx *ctx, const struct packet *packets, size_t count,
 			 const struct route *routes)
 {
 	for (size_t i = 0; i < count; i++)
 		if (packets[i].kind == FRAME_SERVICE && routes[i].step != ROUTE_STEP_NONE)
 			trace_decision(ctx->trace_ring, ctx->trace, &ctx->route, &routes[i],
-				       routes[i].verdict);
+				       verdict_of(ctx, &routes[i]));
 }
 
 size_t forward_burst(struct forward_ctx *ctx, struct packet *packets, size_t count)
