@@ -23,21 +23,39 @@ datagrams=$((passes * 4096))
 scratch=$(mktemp -d)
 trap 'wait; rm -rf "$scratch"' EXIT
 
-# Options of tests/bench/forward, one line a kind of decision.
+# Options of tests/bench/forward, one line a kind of decision: what is known, is not, is
+# new, is gone, is asked for; and what answers teach.
 kinds() {
 	cat <<-'END'
 		--known=nothing
 		--known=nothing --ipv6
+		--known=nothing --l2
+		--known=nothing --l2 --ipv6
 		--known=nothing --return
 		--known=cid
 		--known=cid --ipv6
+		--known=cid --l2
+		--known=cid-of-client
 		--known=tuple
+		--known=tuple --ipv6
+		--known=tuple --l2
 		--known=tuple --return
 		--known=quic-tuple
+		--known=quic-tuple --ipv6
 		--known=quic-tuple --return
 		--known=quic-tuple --return --ipv6
+		--known=quic-tuple --return --initials=100
+		--known=quic-tuple --return --seeking
 		--known=quic-lb
 		--known=quic-lb-encrypted
+		--known=cid --initials=100
+		--known=cid --initials=100 --ipv6
+		--known=cid --initials=100 --l2
+		--known=gone
+		--known=gone --ipv6
+		--known=sought
+		--known=sought --ipv6
+		--known=sought-again --backends=3
 	END
 }
 
@@ -72,7 +90,7 @@ own_instructions() {
 profile() {
 	valgrind --tool=callgrind --toggle-collect=forward_burst \
 		--callgrind-out-file="$scratch/profile$1" "$program" --passes=$passes \
-		--connections=1000 "${@:2}" >/dev/null 2>"$scratch/log$1" || {
+		--connections=$datagrams "${@:2}" >/dev/null 2>"$scratch/log$1" || {
 		cat "$scratch/log$1" >&2
 		return 1
 	}
