@@ -12,7 +12,8 @@ released: whatever happens in between happens to a running transfer.
 Reads commands, a line each, from the FIFO --commands:
   port, address   with its next datagram, each client gets another port or address
   settle          wait until the server has validated each client's path
-  count NAME...   only transfers that began on these backends count
+  count NAME...   only transfers that began on these backends count, and those that
+                  never got to one
   release         end of the trickle
 Prints `under way` when all are held (or silent, with --quiet), `rebound` when all
 have changed, `settled` when all are; the result goes to --result when all have ended.
@@ -359,8 +360,9 @@ class Run:
 
     def result(self):
         results = [transfer.result() for transfer in self.transfers]
+        # Whoever never heard of a backend is lost, and might have been any backend's.
         counted = [result for result in results
-                   if self.counted is None or result["answer"] in self.counted]
+                   if self.counted is None or result["answer"] in ("", *self.counted)]
         return {
             "transfers": len(counted),
             "survived": sum(result["survived"] for result in counted),
