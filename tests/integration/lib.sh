@@ -79,6 +79,16 @@ echo_flows() {
 	run_in client python3 "$tests_dir/peer.py" udp-client "$1" "$service_port" "$2" "$3"
 }
 
+# check_migrated LEAST LOG...: so many new paths have tests/peers/quic_server, which have
+# ended, validated in all.
+check_migrated() {
+	local paths
+
+	paths=$(awk -F '[:,]' '/"paths_validated"/ { sum += $2 } END { print sum + 0 }' "${@:2}")
+	echo "new paths that servers have validated: $paths"
+	((paths >= $1)) || fail "at least $1 new paths were wanted"
+}
+
 # xdp_is_attached INTERFACE
 xdp_is_attached() {
 	run_in forwarder ip link show dev "$1" | grep -q xdp

@@ -5,6 +5,7 @@
 # every one of them moves to another address and queue.
 #
 # QUICK=1: a hundred thousand.
+# limit: 900 s
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/integration/connections.sh

@@ -15,10 +15,12 @@ topology_config "$config"
 sed -i -e '/mode: nat/a\    hash: connection-id\n    discovery: no' \
 	-e '1i limits: { connections: 0 }' "$config"
 make_certificate
+servers=()
 for i in 1 2 3 4; do
 	start "backend$i" "$topology_dir/server$i.log" "$BUILD/tests/peers/quic_server" \
 		--cid=client-prefix '*' "$backend_port" "$topology_dir/key.pem" \
 		"$topology_dir/cert.pem" "$topology_dir/www"
+	servers+=("$started_pid")
 	wait_for 10 "quic_server $i" grep -q 'is ready' "$topology_dir/server$i.log"
 done
 start_ringwayd "$config"
@@ -41,4 +43,8 @@ check_equal 'clients that migrated and got everything' "$clients" "$survived"
 ringwayctl stats --json >"$topology_dir/stats.json"
 check_true 'nothing was remembered' "$topology_dir/stats.json" \
 	'd["totals"]["decided"]["connection_id"] == d["totals"]["decided"]["four_tuple"] == 0'
+for server in "${servers[@]}"; do
+	stop "$server" || true
+done
+check_migrated $clients "$topology_dir"/server[1-4].log
 stop_ringwayd

@@ -10,13 +10,16 @@ reloads=50
 topology_up 3 2
 config=$topology_dir/ringway.yaml
 
+# Maglev alone: what is remembered of flows would hide what tables say.
+protocol=udp
+limits='limits: { connections: 0 }'
+
 # configure BACKEND[:WEIGHT]...: the file with those backends of service web.
 configure() {
 	local i
 
-	topology_config "$config" udp
-	# Maglev alone: what is remembered of flows would hide what tables say.
-	sed -i -e '/^ *- name: backend/,$d' -e '1i limits: { connections: 0 }' "$config"
+	topology_config "$config" $protocol
+	sed -i -e '/^ *- name: backend/,$d' -e "1i $limits" "$config"
 	for i in "$@"; do
 		cat >>"$config" <<-END
 			      - name: backend${i%:*}
@@ -220,10 +223,11 @@ refused_by_ring() {
 	run_in client ethtool -S wan | awk '/xmit_errors:/ { sum += $2 } END { print sum + 0 }'
 }
 
+# load_start [OPTION]...
 load_start() {
 	refused=$(refused_by_ring)
 	start client "$topology_dir/sent.json" "$load" send --json --interface=wan \
-		--to=$service_ipv4:$service_port --flows=1000 --rate=2000 --seconds=60 --count=1000000
+		--to=$service_ipv4:$service_port --flows=1000 --rate=2000 --seconds=60 --count=1000000 "$@"
 	sender=$started_pid
 }
 
@@ -310,5 +314,40 @@ for i in 1 2 3; do
 done
 check_equal "every datagram of $sent, over $reloads changes of names" "$sent" "$received"
 check_equal 'every answer' "$sent" "$(sink_stop client received)"
+check_conservation "$topology_dir/stats.json"
+stop_ringwayd || fail "exit status $? after SIGTERM"
+
+# Connections that tables remember, while weights change: each keeps its backend.
+configure_weights() {
+	configure 1:$(($1 % 3)) 2:$((($1 + 1) % 3)) 3:$((($1 + 2) % 3))
+}
+
+protocol=
+limits='# tables as large as they are by default'
+configure 1:1 2:1 3:1
+start_ringwayd "$config"
+for i in 1 2 3; do
+	sink_start "backend$i" lan --connections=1000 --stream=1 --handshake \
+		--output="$topology_dir/taught$i"
+done
+run_in client "$load" send --json --interface=wan --to=$service_ipv4:$service_port \
+	--flows=1000 --count=1000 --rate=2000 --stream=1 --kind=quic-initial \
+	>"$topology_dir/taught.json" 2>"$topology_dir/taught.log"
+stats_at_rest "$topology_dir/taught.stats"
+for i in 1 2 3; do
+	sink_stop "backend$i" received
+	sink_start "backend$i" lan --port=$backend_port
+done
+load_start --kind=quic-short --stream=1
+reload_often configure_weights
+load_stop
+received=0
+for i in 1 2 3; do
+	received=$((received + $(sink_stop "backend$i" received)))
+done
+check_equal "every short header of $sent, over $reloads reloads" "$sent" "$received"
+check_true 'all of them were known' "$topology_dir/stats.json" \
+	'd["totals"]["decided"]["new"] == 1000 and d["totals"]["routing"]["copies"] ==
+	d["totals"]["decided"]["discovery"] == d["totals"]["decided"]["unknown"] == 0'
 check_conservation "$topology_dir/stats.json"
 stop_ringwayd || fail "exit status $? after SIGTERM"

@@ -179,19 +179,19 @@ static void disruption_is_small(void **state)
 	static const struct {
 		size_t count;
 		uint32_t size;
-		double bound_percent; /* a little above what the algorithm is known for */
+		double known_percent; /* what the algorithm is known for */
 	} cases[] = {
-		{ 10, 65537, 0.5 },
-		{ 100, 65537, 0.8 },
-		{ 100, 16381, 1.8 },
-		{ 400, 65537, 1.3 },
+		{ 10, 65537, 0.23 },
+		{ 100, 65537, 0.57 },
+		{ 100, 16381, 1.34 },
+		{ 400, 65537, 0.97 },
 	};
 
 	(void)state;
 	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
 		struct maglev *before, *after;
 		double moved_percent = 0;
-		const size_t removals = 5;
+		const size_t removals = 10;
 
 		for (size_t removed = 0; removed < removals; removed++) {
 			members_init(cases[c].count);
@@ -207,7 +207,7 @@ static void disruption_is_small(void **state)
 		moved_percent *= 100.0 / ((double)cases[c].size * (double)removals);
 		print_message("%zu backends, %u entries: %.2f %% moved without need\n",
 			      cases[c].count, cases[c].size, moved_percent);
-		assert_true(moved_percent < cases[c].bound_percent);
+		assert_true(moved_percent < 1.25 * cases[c].known_percent);
 	}
 }
 

@@ -127,6 +127,48 @@ static void the_filter_decides(void **state)
 	}
 }
 
+/* Behind a short header's Connection ID come bytes that are not of it. */
+static void short_headers_count_as_far_as_their_id_is_known(void **state)
+{
+	static const uint8_t cid[] = { 0, 0, 0, 3, 5, 7, 0x10, 0, 0xbb };
+	static const struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT] = {
+		[0] = { .present = true, .server_id_len = 1, .nonce_len = 4 },
+	};
+	static const struct {
+		const char *name;
+		uint8_t configured, learned;
+		bool is_quic_lb;
+		uint32_t number; /* or what divides no other number */
+	} cases[] = {
+		{ "not known", 0, 0, false, 0x1000 },
+		{ "learned", 0, 4, false, 0x3 },
+		{ "configured", 5, 4, false, 0x305 },
+		{ "by its rotation", 0, 4, true, 0x30507 },
+		{ "longer than what is there", 20, 0, false, 0x1000 },
+	};
+	struct service *service = &table.services[3];
+	struct quic_lb *lb;
+
+	(void)state;
+	assert_int_equal(quic_lb_build(configs, NULL, 0, &lb), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct trace_filter filter = { .every = cases[i].number };
+		uint64_t before = trace_head(&ring);
+		struct flight flight;
+
+		print_message("case: %s\n", cases[i].name);
+		service->connection_id_len = cases[i].configured;
+		service->quic_lb = cases[i].is_quic_lb ? lb : NULL;
+		flight_set(&flight, 1, cid, sizeof(cid));
+		flight.route.type = QUIC_SHORT;
+		flight.route.cid_len = cases[i].learned;
+		trace_decision(&ring, &filter, &ctx, &flight.route, -1);
+		assert_int_equal(trace_head(&ring) - before, 1);
+	}
+	*service = (struct service){ 0 };
+	quic_lb_free(lb);
+}
+
 /* Without a Connection ID the number is that of the 4-tuple: always the same. */
 static void without_an_id_the_4_tuple_counts(void **state)
 {
@@ -247,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_decision_is_written_down_as_it_is, set_up),
 		cmocka_unit_test_setup(the_filter_decides, set_up),
+		cmocka_unit_test_setup(short_headers_count_as_far_as_their_id_is_known, set_up),
 		cmocka_unit_test_setup(without_an_id_the_4_tuple_counts, set_up),
 		cmocka_unit_test_setup(what_is_overwritten_is_counted, set_up),
 		cmocka_unit_test_setup(a_reader_beside_the_writer_gets_whole_records, set_up),

@@ -338,6 +338,13 @@ void quic_lb_free(struct quic_lb *lb)
 
 /* --- Groups: draft section 5.4 --- */
 
+uint8_t quic_lb_cid_len(const struct quic_lb *lb, uint8_t first_octet)
+{
+	const struct rotation *rotation = &lb->rotations[first_octet >> 5];
+
+	return rotation->encoding == ENCODING_NONE ? 0 : (uint8_t)(1 + rotation->len);
+}
+
 HOT_INLINE void group_add(struct group *group, const struct rotation *rotation,
 			  const uint8_t *encoded, size_t len)
 {

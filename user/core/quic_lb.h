@@ -44,6 +44,9 @@ int quic_lb_build(const struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT],
 		  struct quic_lb **ret_lb);
 void quic_lb_free(struct quic_lb *lb); /* NULL is a no-op */
 
+/* Of Connection IDs that begin with this octet; 0: no such rotation. */
+uint8_t quic_lb_cid_len(const struct quic_lb *lb, uint8_t first_octet);
+
 /* One Connection ID to decode; cid has len readable bytes, of which those behind
  * the configured length are ignored. */
 struct quic_lb_query {

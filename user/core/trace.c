@@ -5,13 +5,30 @@
 
 #define WORD_COUNT (sizeof(struct trace_record) / sizeof(uint64_t))
 
+/* What follows a short header's Connection ID differs from datagram to datagram. */
+static uint16_t number_len(const struct route_ctx *ctx, const struct route *route)
+{
+	const struct service *service = &ctx->table->services[route->service_slot];
+	uint8_t len = service->connection_id_len;
+
+	if (route->type != QUIC_SHORT)
+		return route->dcid_len;
+	if (!len && service->quic_lb)
+		len = quic_lb_cid_len(service->quic_lb, route->dcid[0]);
+	if (!len)
+		len = route->cid_len;
+	return len && len < route->dcid_len ? len : route->dcid_len;
+}
+
 static uint64_t number_of(const struct route_ctx *ctx, const struct route *route)
 {
 	uint64_t number = 0;
+	uint16_t len;
 
 	if (!route->is_quic || !route->dcid_len)
 		return key_tuple(&route->view, &ctx->table->secret);
-	for (unsigned int i = 0; i < 8 && i < route->dcid_len; i++)
+	len = number_len(ctx, route);
+	for (unsigned int i = 0; i < 8 && i < len; i++)
 		number = number << 8 | route->dcid[i];
 	return number;
 }

@@ -15,7 +15,8 @@
 
 /* Which decisions: those for Connection IDs that begin with cid, or, where cid_len
  * is 0, those whose number is a multiple of every (1: all). The number is the first
- * 8 bytes of the Connection ID, of the 4-tuple's hash where there is none. */
+ * 8 bytes of the Connection ID, of the 4-tuple's hash where there is none. A short
+ * header's ends where it is known to: as configured, by QUIC-LB, or as learned. */
 struct trace_filter {
 	uint32_t every;
 	uint8_t cid_len;
