@@ -71,18 +71,24 @@ load() {
 		"\"seconds\": $(json "$topology_dir/send.json" 'd["seconds"]')}"
 }
 
-# loss_free SUBJECT SECONDS [OPTION]...: the rate to the backend up to which nothing is lost,
-# in trials of so long, by one more OPTION of ringway-load's search; one line of JSON.
-loss_free() {
-	subject_start "$1"
-	connections_open
+# search_run SECONDS [OPTION]...: the rate to the backend up to which nothing is lost, of the
+# subject that runs and over connections that are open, in trials of so long, by one more
+# OPTION of ringway-load's search; into $topology_dir/search.json.
+search_run() {
 	run_in client "$BUILD/ringway-load" search --interface=wan --to="${targets[out]}" \
 		--from="${sources[out]}" --mac="${macs[out]}" --cpu=$generator_cpu \
 		--kind=quic-short --flows="$path_flows" --sink-interface=lan \
-		--sink-netns="$topology_prefix-backend1" --seconds="$2" --minimum=2000 \
-		--maximum=800000 --resolution=4000 --loss=0.01 "${@:3}" --json \
+		--sink-netns="$topology_prefix-backend1" --seconds="$1" --minimum=2000 \
+		--maximum=800000 --resolution=4000 --loss=0.01 "${@:2}" --json \
 		>"$topology_dir/search.json" 2>"$topology_dir/search.log" ||
 		cat "$topology_dir/search.log" >&2
+}
+
+# loss_free SUBJECT SECONDS [OPTION]...: the same of that subject, as one line of JSON.
+loss_free() {
+	subject_start "$1"
+	connections_open
+	search_run "${@:2}"
 	subject_stop
 	echo "{\"subject\": \"$1\", \"search\": $(json "$topology_dir/search.json" 'json.dumps(d)')}"
 }

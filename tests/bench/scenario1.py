@@ -97,26 +97,18 @@ def first_place(drops):
                  if p["kind"] == "loss" and p["place"] != "softnet_dropped"), None)
 
 
-def forms(saturation, searches):
-    runs, free, result = {}, {r["subject"]: r["search"] for r in searches}, {}
+def forms(saturation):
+    runs, result = {}, {}
     for r in saturation:
         runs.setdefault(r["subject"], []).append(r["sunk"])
-    classic = free[CLASSIC]["offered"] if free else 0
     for subject, sunk in runs.items():
-        offered, rates = free[subject]["offered"], [s["rate"] for s in sunk]
+        rates = [s["rate"] for s in sunk]
         ratios = [ours / max(theirs["rate"], 1) for ours, theirs in zip(rates, runs[CLASSIC])]
         result[subject] = {
             "saturation": statistics.median(rates), "runs": rates,
             "saturation_ratio": statistics.median(ratios), "saturation_ratios": ratios,
-            "sink": sunk[-1]["intervals"], "loss_free": offered,
-            # The form could take more than the source made.
-            "loss_free_is_least": free[subject]["limit"] != "loss",
-            "loss_free_ratio": offered / classic if classic else None}
+            "sink": sunk[-1]["intervals"]}
     return result
-
-
-def loss_free(form):
-    return ("≥ " if form["loss_free_is_least"] else "") + number(form["loss_free"])
 
 
 def saturation_ratio(form):
@@ -132,9 +124,26 @@ def steering(r):
         "received_by_worker": r["received"]}
 
 
-def crowd(r):
+def crowds(rows):
+    """By connections; ratios are to the classic thread with as many."""
+    classic = {r["connections"]: r["search"]["offered"] for r in rows if r["subject"] == CLASSIC}
+    return [crowd(r, classic.get(r["connections"]))
+            for r in sorted(rows, key=lambda r: r["connections"])]
+
+
+def crowd(r, classic):
+    free = r["search"]["offered"]
     return {"subject": r["subject"], "connections": r["connections"], "known": r["known"],
-            "rate": r["sunk"]["rate"], "offered": r["sent"]["rate"]}
+            "rate": r["sunk"]["rate"], "offered": r["sent"]["rate"],
+            "lost_percent": lost_percent(r), "sink": r["sunk"]["intervals"],
+            "loss_free": free,
+            # The form could take more than the source made.
+            "loss_free_is_least": r["search"]["limit"] in ("source", "maximum"),
+            "loss_free_ratio": free / classic if classic else None}
+
+
+def loss_free(of_crowd):
+    return ("≥ " if of_crowd["loss_free_is_least"] else "") + number(of_crowd["loss_free"])
 
 
 def refusal(r):
@@ -153,9 +162,9 @@ def results(rows, host):
     return {
         "scenario": 1, "host": host, "rising": rising(of("rising")), "buffers": buffers,
         "drops": {"place": PLACE, "first": first, "holds": first == PLACE} if buffers else None,
-        "forms": forms(of("saturation"), of("loss_free")),
+        "forms": forms(of("saturation")),
         "steering": [steering(r) for r in of("steering")],
-        "connections": [crowd(r) for r in of("connections")],
+        "connections": crowds(of("connections")),
         "not_allowed": [refusal(r) for r in of("not allowed")]}
 
 
@@ -217,10 +226,9 @@ def buffers_show(buffers):
 
 
 def forms_show(of_form):
-    table("Ways to receive and send: datagrams a second, and ratio to the classic thread", [
-        "form", "without loss (<= 0.1 %)", "ratio", "at saturation", "ratio", "runs"],
-        [[NAMES[s], loss_free(f), number(f["loss_free_ratio"], 2),
-          number(f["saturation"]), saturation_ratio(f),
+    table("Ways to receive and send, at saturation: datagrams a second, and ratio to the classic "
+          "thread", ["form", "datagrams/s", "ratio", "runs"],
+        [[NAMES[s], number(f["saturation"]), saturation_ratio(f),
           f"{number(min(f['runs']))} .. {number(max(f['runs']))}"] for s, f in of_form.items()])
 
 
@@ -233,9 +241,11 @@ def steering_show(rows):
 
 
 def connections_show(rows, refusals):
-    table("Many connections, at saturation", [
-        "form", "connections", "known at the end", "datagrams/s"],
-        [[NAMES[r["subject"]], number(r["connections"]), number(r["known"]), number(r["rate"])]
+    table("By live connections: datagrams a second, and ratio to the classic thread with as many", [
+        "form", "connections", "open at the end", "without loss (<= 0.1 %)", "ratio",
+        "at saturation", "% lost"],
+        [[NAMES[r["subject"]], number(r["connections"]), number(r["known"]), loss_free(r),
+          number(r["loss_free_ratio"], 2), number(r["rate"]), number(r["lost_percent"], 1)]
          for r in rows])
     for sentence in refusals:
         print(f"  {sentence}")
@@ -287,6 +297,12 @@ set key outside right
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
+def time_plot(path, title, intervals):
+    gnuplot(path, title, "seconds", "% lost in 100 ms",
+            {NAMES[s]: [(u["to"], percent(u["lost"], u["lost"] + u["received"])) for u in of_one]
+             for s, of_one in intervals.items()})
+
+
 def plots(d, out):
     if d["rising"]:
         gnuplot(f"{out}/scenario1_load.svg", "Loss over offered load",
@@ -294,10 +310,12 @@ def plots(d, out):
                 {NAMES[s]: [(p["offered"] / 1000, p["lost_percent"]) for p in curve]
                  for s, curve in d["rising"].items()})
     if d["forms"]:
-        gnuplot(f"{out}/scenario1_time.svg", "Loss over time, at saturation", "seconds",
-                "% lost in 100 ms",
-                {NAMES[s]: [(u["to"], percent(u["lost"], u["lost"] + u["received"]))
-                            for u in form["sink"]] for s, form in d["forms"].items()})
+        time_plot(f"{out}/scenario1_time.svg", "Loss over time, at saturation",
+                  {s: form["sink"] for s, form in d["forms"].items()})
+    for count in {c["connections"] for c in d["connections"]}:
+        time_plot(f"{out}/scenario1_time_{count}.svg",
+                  f"Loss over time, at saturation, {number(count)} connections",
+                  {c["subject"]: c["sink"] for c in d["connections"] if c["connections"] == count})
     if d["buffers"]:
         gnuplot(f"{out}/scenario1_buffer.svg", "The classic thread, a third more than it takes",
                 "seconds", "datagrams lost in 100 ms",
@@ -307,28 +325,24 @@ def plots(d, out):
 
 # --- README.md ---
 
-def readme_crowds(crowds):
-    counts = sorted({c["connections"] for c in crowds})
-    print("\nBy live connections, at saturation, in datagrams a second, and how many of them were "
-          "known at the end if not all:\n")
-    print("| | " + " | ".join(number(count) for count in counts) + " |")
-    print("| --- |" + " ---: |" * len(counts))
-    for subject in dict.fromkeys(c["subject"] for c in crowds):
-        of_count = {c["connections"]: number(c["rate"]) + (
-            "" if c["known"] == c["connections"] else f" ({number(c['known'])})")
-                    for c in crowds if c["subject"] == subject}
-        print(f"| {NAMES[subject]} | " + " | ".join(of_count.get(n, "") for n in counts) + " |")
+def readme_crowds(of_count):
+    print("\nBy live connections, in datagrams a second, each search over all of them and with a "
+          "socket buffer of 2 MiB; the ratio is to the epoll thread with as many:\n\n"
+          "| | connections | open at the end | without loss (0.1 % at most) | ratio | "
+          "at saturation | % lost |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for c in of_count:
+        print(f"| {NAMES[c['subject']]} | {number(c['connections'])} | {number(c['known'])} | "
+              f"{loss_free(c)} | {number(c['loss_free_ratio'], 1)} | {number(c['rate'])} | "
+              f"{number(c['lost_percent'], 1)} |")
     print()
 
 
 def readme(d):
     small, large = d["buffers"][:2]
     print("<!-- scenario 1 -->")
-    print("| | without loss (0.1 % at most), /s | ratio | at saturation, /s | ratio, its rounds |\n"
-          "| --- | ---: | ---: | ---: | ---: |")
+    print("| | at saturation, /s | ratio, its rounds |\n| --- | ---: | ---: |")
     for s, f in d["forms"].items():
-        print(f"| {NAMES[s]} | {loss_free(f)} | {number(f['loss_free_ratio'], 1)} | "
-              f"{number(f['saturation'])} | {saturation_ratio(f)} |")
+        print(f"| {NAMES[s]} | {number(f['saturation'])} | {saturation_ratio(f)} |")
     print("\nA third more than the epoll thread takes at saturation, in datagrams a second, for "
           f"{2 * small['steady_s']:.0f} s:\n\n"
           "| receive buffer | offered | forwarded | first loss after | "

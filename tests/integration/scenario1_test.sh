@@ -31,14 +31,15 @@ check_true 'it is what the kernel counts' "$result" 'all(
 	sum(p["count"] for p in b["drops"]["places"] if p["place"] == "udp_receive_buffer")
 	for b in d["buffers"])'
 check_true 'forms' "$result" 'set(d["forms"]) == {"socket_epoll", "ringwayd"} and all(
-	f["saturation"] > 0 and f["loss_free"] >= 0 for f in d["forms"].values())'
+	f["saturation"] > 0 and f["sink"] for f in d["forms"].values())'
 check_true 'a connection that moves keeps its worker by Connection ID, not by 4-tuple' "$result" \
 	'[bool(s["moved"]) for s in d["steering"]] == [True, False] and
 	not any(s["incomplete"] for s in d["steering"])'
 check_true 'many connections' "$result" '[(c["subject"], c["connections"]) for c in
 	d["connections"]] == [("socket_epoll", 2000), ("ringwayd", 2000)] and
-	all(c["rate"] > 0 and c["known"] == c["connections"] for c in d["connections"])'
-for plot in load time buffer; do
+	all(c["rate"] > 0 and c["sink"] and c["loss_free"] > 0 and c["known"] == c["connections"]
+		for c in d["connections"])'
+for plot in load time time_2000 buffer; do
 	grep -q '</svg>' "$out/scenario1_$plot.svg" || fail "no plot of the $plot"
 done
 [[ $(tests/bench/scenario1 --readme | grep -c '^| .*thread |') == 4 ]] ||
