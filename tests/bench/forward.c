@@ -90,7 +90,7 @@ static struct {
 	uint64_t connections, backends, services, passes, disturbance_kib;
 	uint64_t size, burst, initials_percent, encrypted_percent, workers;
 	const char *known_name;
-	bool is_return, is_ipv6, is_l2, is_seeking;
+	bool is_return, is_ipv6, is_l2, is_seeking, is_live;
 } arguments = { .connections = 1000000,
 		.backends = 100,
 		.services = 1,
@@ -132,6 +132,10 @@ static const struct option_entry entries[] = {
 	  .number = &arguments.encrypted_percent, .minimum = 0, .maximum = 100 },
 	{ 0, "workers", "COUNT", "threads, each on a CPU, with the tables in common; default 1",
 	  .number = &arguments.workers, .minimum = 1, .maximum = WORKER_COUNT_MAX },
+	{ 0, "live", NULL,
+	  "remember all of a live connection: a 4-tuple and two Connection IDs; default: what is "
+	  "known of it",
+	  .flag = &arguments.is_live },
 	{ 0, "return", NULL, "from backends to clients", .flag = &arguments.is_return },
 	{ 0, "seeking", NULL, "while the owner of some other connection is sought",
 	  .flag = &arguments.is_seeking },
@@ -348,6 +352,24 @@ static bool is_remembered(void)
 	return known->by != KNOWN_NOT && known->by != KNOWN_TO_NONE && known->by != KNOWN_LB;
 }
 
+/* What else a live connection takes of the tables: of its 4-tuple and its two Connection
+ * IDs, those that decide nothing here. Keys are hashes, and so are these. */
+static void connections_fill(struct router *router)
+{
+	struct affinity *tables[] = { &router->cids,
+				      known->by == KNOWN_TUPLE ? &router->cids : &router->tuples };
+	uint64_t count = 2 * arguments.connections, random = 2;
+	struct affinity_stats stats = { 0 };
+
+	for (uint64_t i = 0; i < count; i++)
+		(void)affinity_insert(tables[i % 2], random_next(&random), 0, true,
+				      affinity_ticks(NOW_MS), 100, &stats);
+	if (stats.refused > count / 1000000) {
+		(void)fprintf(stderr, "forward: the tables do not hold the connections\n");
+		exit(EXIT_FAILURE);
+	}
+}
+
 /* Every connection into the table that is to decide, on some backend. */
 static struct router *router_make(size_t service_count, size_t backend_count)
 {
@@ -362,8 +384,13 @@ static struct router *router_make(size_t service_count, size_t backend_count)
 	arguments.is_return = false; /* entries are of the clients' datagrams */
 	for (uint64_t i = 0; is_remembered() && i < count; i++)
 		connection_insert(router, i, service_count, backend_count);
+<<<<<<< HEAD
 	if (arguments.is_seeking)
 		router->discovery.newest_ms = NOW_MS;
+=======
+	if (arguments.is_live && known->by != KNOWN_NOT)
+		connections_fill(router);
+>>>>>>> bench
 	arguments.is_return = is_return;
 	return router;
 }

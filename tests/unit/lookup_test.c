@@ -20,6 +20,7 @@
 #define CID_LEN	    8
 #define NOW_MS	    1000000
 #define LB_ROTATION 1
+#define CONNECTIONS 10000
 
 static const uint8_t mac[6] = { 2 };
 static struct table_endpoint service_endpoint;
@@ -82,7 +83,7 @@ static int set_up(void **state)
 	(void)state;
 	lookup = lookup_new();
 	assert_non_null(lookup);
-	assert_int_equal(router_new(10000, &router), 0);
+	assert_int_equal(router_new(CONNECTIONS, &router), 0);
 	return 0;
 }
 
@@ -158,10 +159,12 @@ static void the_rule_and_the_backend_are_told(void **state)
 	};
 	static uint64_t tuples[1 << 18], cids[1 << 18]; /* a huge page each */
 	static struct discovery discovery;
-	const size_t size = router->tuples.line_count * AFFINITY_LINE_SIZE_BYTES;
+	const size_t tuples_size = router->tuples.line_count * AFFINITY_LINE_SIZE_BYTES;
+	const size_t cids_size = router->cids.line_count * AFFINITY_LINE_SIZE_BYTES;
 
 	(void)state;
-	assert_in_range(size, 1, sizeof(tuples));
+	assert_in_range(tuples_size, 1, sizeof(tuples));
+	assert_in_range(cids_size, 1, sizeof(cids));
 	table_set(true, false);
 	remember_cid((const uint8_t *)"\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa", SLOT_KNOWN);
 	remember_cid((const uint8_t *)"\xbb\xbb\xbb\xbb\xbb\xbb\xbb\xbb", SLOT_GONE);
@@ -180,8 +183,8 @@ static void the_rule_and_the_backend_are_told(void **state)
 		assert_true(number_hex_parse(cases[i].cid, cid, query.cid_len));
 		assert_true(endpoint_parse(cases[i].from, &query.client));
 		table_set(cases[i].discovers, cases[i].drops_gone);
-		memcpy(tuples, router->tuples.words, size);
-		memcpy(cids, router->cids.words, size);
+		memcpy(tuples, router->tuples.words, tuples_size);
+		memcpy(cids, router->cids.words, cids_size);
 		/* Later, so that an entry would be made fresh. */
 		lookup_decide(lookup, table, router, NOW_MS + 3 * AFFINITY_TICK_MS, &query,
 			      &result);
@@ -192,15 +195,27 @@ static void the_rule_and_the_backend_are_told(void **state)
 			assert_int_equal(result.slot, cases[i].slot);
 		if (cases[i].rule != ANY)
 			assert_int_equal(result.rule, cases[i].rule);
-		assert_memory_equal(tuples, router->tuples.words, size);
-		assert_memory_equal(cids, router->cids.words, size);
+		assert_memory_equal(tuples, router->tuples.words, tuples_size);
+		assert_memory_equal(cids, router->cids.words, cids_size);
 		assert_memory_equal(&discovery, &router->discovery, sizeof(discovery));
 	}
+}
+
+/* Of every connection a 4-tuple and two Connection IDs. */
+static void all_of_a_connection_has_room(void **state)
+{
+	const struct affinity *tuples = &router->tuples, *cids = &router->cids;
+
+	(void)state;
+	assert_int_equal(tuples->line_count * AFFINITY_LINE_SIZE_BYTES, affinity_size(CONNECTIONS));
+	assert_int_equal(cids->line_count * AFFINITY_LINE_SIZE_BYTES,
+			 affinity_size(2 * CONNECTIONS));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(all_of_a_connection_has_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_rule_and_the_backend_are_told, set_up,
 						tear_down),
 	};

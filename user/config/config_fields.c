@@ -268,8 +268,8 @@ static const struct schema_field limits_fields[] = {
 		.maximum = 100000000,
 		.fallback = "2000000",
 		.meaning =
-			"Connections to remember: so many 4-tuples, and so many Connection IDs. "
-			"Ten million take 115 MB each. 0: nothing is remembered; Maglev and what "
+			"Connections to remember: so many 4-tuples, and twice as many Connection "
+			"IDs. Ten million take 345 MB. 0: nothing is remembered; Maglev and what "
 			"servers put into Connection IDs decide alone.",
 	},
 	{ .key = NULL },

@@ -9,7 +9,7 @@
 #define SWEEP_SECONDS 1000
 
 /* And at least so many, which takes a millisecond or two: what a table holds, up to
- * ten million connections, is known within half a minute. */
+ * ten million connections, is known within a minute. */
 #define SWEEP_LINES_MIN 65536
 
 static uint16_t ticks_now(void)

@@ -8,6 +8,10 @@
 
 #include "util/huge_memory.h"
 
+/* A connection has one 4-tuple at a time, but two Connection IDs: the one its client made
+ * up, by which retransmissions of the start find the backend, and its server's. */
+#define CIDS_A_CONNECTION 2
+
 static int table_alloc(struct affinity *table, size_t key_count)
 {
 	size_t size = affinity_size(key_count);
@@ -35,7 +39,7 @@ int router_new(size_t connection_count, struct router **ret_router)
 	if (!err && connection_count)
 		err = table_alloc(&router->tuples, connection_count);
 	if (!err && connection_count)
-		err = table_alloc(&router->cids, connection_count);
+		err = table_alloc(&router->cids, CIDS_A_CONNECTION * connection_count);
 	if (err) {
 		router_free(router);
 		return err;

@@ -7,9 +7,10 @@
 
 #include "core/route.h"
 
-/* An empty router with tables for connection_count keys each (0: it remembers
- * nothing), on huge pages where there are any, under a random secret. 0 and
- * *ret_router is the caller's (router_free), or -ENOMEM. Control. */
+/* An empty router with tables for connection_count 4-tuples and twice as many
+ * Connection IDs (0: it remembers nothing), on huge pages where there are any, under
+ * a random secret. 0 and *ret_router is the caller's (router_free), or -ENOMEM.
+ * Control. */
 int router_new(size_t connection_count, struct router **ret_router);
 
 /* NULL is a no-op. No worker may still use it. */
