@@ -384,13 +384,10 @@ static struct router *router_make(size_t service_count, size_t backend_count)
 	arguments.is_return = false; /* entries are of the clients' datagrams */
 	for (uint64_t i = 0; is_remembered() && i < count; i++)
 		connection_insert(router, i, service_count, backend_count);
-<<<<<<< HEAD
 	if (arguments.is_seeking)
 		router->discovery.newest_ms = NOW_MS;
-=======
-	if (arguments.is_live && known->by != KNOWN_NOT)
+	if (arguments.is_live && is_remembered())
 		connections_fill(router);
->>>>>>> bench
 	arguments.is_return = is_return;
 	return router;
 }
