@@ -23,8 +23,6 @@ path_prepare() {
 	# Everybody's neighbours, without which the first frames would be dropped.
 	run_in client bash -c 'echo >/dev/udp/198.51.100.1/9'
 	run_in forwarder bash -c "echo >/dev/udp/198.51.100.2/9; echo >/dev/udp/$backend_ipv4/9"
-	# What the forwarder's sockets send has its whole checksum, so that the sink can judge.
-	run_in forwarder ethtool -K lan1 tx off >/dev/null
 	declare -gA targets=([out]=$service_ipv4:$service_port [back]=198.51.100.2:50000)
 	declare -gA sources=([out]=198.51.100.2 [back]=$backend_ipv4:$backend_port)
 	declare -gA macs=([out]=$(mac_of forwarder wan) [back]=$(mac_of forwarder lan1))
@@ -52,6 +50,7 @@ load() {
 
 	[[ $1 == out ]] || from=(backend1 lan) to=(client wan) flows=1
 	[[ $1 == back ]] || connections_open
+	run_in forwarder ethtool -K lan1 tx on >/dev/null # nobody looks at checksums
 	start "${to[0]}" "$log" "$BUILD/ringway-load" sink --interface="${to[1]}" --count-only --json
 	sink=$started_pid
 	wait_for 10 'the sink' sink_is_attached "${to[@]}"
@@ -61,7 +60,7 @@ load() {
 	fi
 	busy=$(busy_jiffies)
 	send "$1" "${from[@]}" --kind=quic-short --flows="$flows" --rate=0 --count=100000000 \
-		--seconds="$2" "${subject_load[@]}"
+		--seconds="$2"
 	busy=$(($(busy_jiffies) - busy))
 	[[ -z $beside ]] || wait "$beside"
 	stop "$sink"
@@ -130,8 +129,10 @@ connections_open() {
 	stop "$sink_pid"
 }
 
-# sink_start OPTION...: at the backend, until $sink_pid is stopped.
+# sink_start OPTION...: at the backend, until $sink_pid is stopped. It judges, so that what
+# the forwarder's sockets send must have its whole checksum.
 sink_start() {
+	run_in forwarder ethtool -K lan1 tx off >/dev/null
 	start backend1 "$topology_dir/sink.json" "$BUILD/ringway-load" sink --interface=lan \
 		--json "$@"
 	sink_pid=$started_pid
@@ -147,26 +148,19 @@ cpu_seconds() {
 	cat "/proc/$1/task/"*/schedstat | awk '{ sum += $1 } END { printf "%.4f\n", sum / 1e9 }'
 }
 
-# MiB of memory of a process that are its own.
-memory_mib() {
-	awk '/^(Rss(Anon|Shmem)):/ { sum += $2 } END { printf "%.1f\n", sum / 1024 }' \
-		"/proc/$1/status"
-}
-
 # measure NAME SUBJECT out|back SECONDS
 measure() {
-	local path process=null counts=null
+	local path memory cpu=null counts=null
 
 	subject_start "$2"
 	path=$(load "$3" "$4")
-	if [[ -n $subject_pid ]]; then
-		process="{\"cpu_s\": $(cpu_seconds "$subject_pid"), \"memory_mib\": $(memory_mib "$subject_pid")}"
-	fi
+	memory=$(subject_memory_mib)
+	[[ -z $subject_pid ]] || cpu=$(cpu_seconds "$subject_pid")
 	[[ $subject_pid != "$ringwayd_pid" ]] || counts=$(ringwayd_counts)
 	subject_stop
 	[[ $2 != l2fwd ]] || counts=$(grep '^{' "$topology_dir/subject.log")
 	echo "{\"subject\": \"$1\", \"direction\": \"$3\", \"path\": $path," \
-		"\"process\": $process, \"counts\": $counts}"
+		"\"cpu_s\": $cpu, \"memory_mib\": $memory, \"counts\": $counts}"
 }
 
 # idle SECONDS: what ringwayd takes of a CPU when nothing comes, after something has.

@@ -5,8 +5,7 @@
 #
 # NAME_start begins to forward between wan and lan1 of the forwarder, on one core, and
 # returns when traffic flows; subject_stop ends what was started last. $subject_pid is
-# its process, empty where the kernel alone does it; subject_load is what ringway-load
-# must be told besides.
+# its process, empty where the kernel alone does it.
 
 programs=$BUILD/tests/bench
 forwarder_cpu=$(($(nproc) - 1))
@@ -26,7 +25,7 @@ subject_is_installed() {
 subject_start() {
 	subject_pid=
 	subject_undo=
-	subject_load=()
+	subject_tracks=
 	"$1_start"
 }
 
@@ -34,6 +33,29 @@ subject_stop() {
 	[[ -z $subject_pid ]] || stop "$subject_pid" || true
 	[[ -z $subject_undo ]] || "$subject_undo"
 	subject_pid=
+}
+
+# MiB of memory that it has to itself: of its process and of the BPF maps it holds, or of
+# what connection tracking remembers of connections. Not of the kernel's sockets.
+subject_memory_mib() {
+	local bytes=0
+
+	if [[ -n $subject_pid ]]; then
+		bytes=$(awk '/^Rss(Anon|Shmem):/ { sum += $2 } END { print 1024 * sum }' \
+			"/proc/$subject_pid/status")
+		bytes=$((bytes + $(bpf_map_bytes "$subject_pid")))
+	elif [[ -n $subject_tracks ]]; then
+		bytes=$(awk -v count="$(run_in forwarder sysctl -n net.netfilter.nf_conntrack_count)" \
+			'$1 == "nf_conntrack" { size = $4 } END { print count * size }' /proc/slabinfo)
+	fi
+	awk "BEGIN { printf \"%.1f\\n\", $bytes / 1048576 }"
+}
+
+# bpf_map_bytes PID: of the maps that the process has open.
+bpf_map_bytes() {
+	cat "/proc/$1/fdinfo/"* 2>/dev/null | awk '/^memlock:/ { bytes = $2 }
+		/^map_id:/ { of_map[$2] = bytes }
+		END { for (id in of_map) sum += of_map[id]; print sum + 0 }'
 }
 
 # subject_run READY_TEXT COMMAND...: pinned, until its log says that it is ready.
@@ -72,18 +94,27 @@ ringwayd_return_xdp_start() {
 	ringwayd_with return_xdp.yaml '/mode: nat/a\    return_path: xdp'
 }
 
-# Clients whose Connection IDs are encrypted: all have the one with number 1, of which the
-# server's ID is 30 under this key.
+# Clients whose Connection IDs are encrypted, each its own: every server ID is some backend's,
+# of which each may have seven, under every configuration. The eighth of the IDs that begin
+# with 111 have none (draft-ietf-quic-load-balancers section 3.1), and are known otherwise.
 ringwayd_encrypted_start() {
-	subject_load=(--cids=1 --first-cid=1)
-	ringwayd_with encrypted.yaml '
-		/mode: nat/a\    quic_lb: [{ rotation: 0, server_id_length: 1, nonce_length: 6, key: 000102030405060708090a0b0c0d0e0f }]
-		/name: backend1/a\        server_ids: ["30"]'
+	local backends=$topology_dir/encrypted_backends.yaml configs id
+
+	configs=$(seq -s ', ' -f '{ rotation: %g, server_id_length: 1, nonce_length: 6, key: 000102030405060708090a0b0c0d0e0f }' 0 6)
+	for ((id = 0; id < 256; id += 7)); do
+		echo "      - { name: backend$id, addresses: [$backend_ipv4], port: $((backend_port + id)), server_ids: [$(
+			seq $id $((id + 6 < 255 ? id + 6 : 255)) | xargs printf '"%02x", '
+		)] }"
+	done | sed 's/, \]/]/' >"$backends"
+	ringwayd_with encrypted.yaml "
+		/mode: nat/a\\    quic_lb: [$configs]
+		/- name: backend1/,/port:/d
+		/^ *backends:/r $backends"
 }
 
 next_hops_are_known() {
 	ringwayctl status --json >"$topology_dir/status.json" &&
-		[[ $(json "$topology_dir/status.json" 'd["backends_resolved"]') == 1 ]]
+		[[ $(json "$topology_dir/status.json" 'd["backends_resolved"] == d["backends"]') == True ]]
 }
 
 # The in-kernel way: the same rewriting in XDP, ended by a redirect.
@@ -92,16 +123,20 @@ xdp_nat_start() {
 		--service="$service_ipv4:$service_port" --backend="$backend_ipv4:$backend_port"
 }
 
-# DPDK's plain forwarding, nothing rewritten.
+# DPDK's plain forwarding, nothing rewritten; burst, rings and frames as ringwayd's.
 testpmd_start() {
 	local other=$((forwarder_cpu ? 0 : 1))
 
 	subject_run 'Press enter to exit\|io packet forwarding' dpdk-testpmd --lcores="0@$other,1@$forwarder_cpu" \
 		--no-huge -m 512 --no-pci --iova-mode=va --file-prefix="$topology_prefix" \
 		--vdev net_af_xdp0,iface=wan --vdev net_af_xdp1,iface=lan1 -- \
-		--forward-mode=io --auto-start --no-mlockall --total-num-mbufs=8192 \
-		--stats-period=3600
+		--forward-mode=io --auto-start --no-mlockall --total-num-mbufs=16384 \
+		--burst=64 --rxd=2048 --txd=2048 --stats-period=3600
 }
+
+# What every socket that receives from clients has for it, in bytes: small, so that it hides
+# nothing for long, and no more than the machine gives to a program without privileges.
+socket_buffer=$(($(sysctl -n net.core.rmem_max) < 2097152 ? $(sysctl -n net.core.rmem_max) : 2097152))
 
 # What the kernel takes from a veth end without XDP it takes by NAPI only with GRO.
 stack_prepare() {
@@ -116,7 +151,8 @@ stack_undo() {
 	run_in forwarder ethtool -K lan1 gro off >/dev/null
 }
 
-# One worker, as many sessions as there are flows.
+# One worker, as many sessions as there are flows; it takes all that has come before it
+# polls again, and its receive buffer is everybody's.
 nginx_start() {
 	stack_prepare
 	cat >"$topology_dir/nginx.conf" <<-END
@@ -126,10 +162,11 @@ nginx_start() {
 		worker_rlimit_nofile 20000;
 		pid $topology_dir/nginx.pid;
 		error_log $topology_dir/nginx.log error;
-		events { worker_connections 19000; }
+		events { worker_connections 19000; multi_accept on; }
+		timer_resolution 100ms;
 		stream {
 			server {
-				listen $service_ipv4:$service_port udp rcvbuf=25m;
+				listen $service_ipv4:$service_port udp rcvbuf=$socket_buffer;
 				proxy_pass $backend_ipv4:$backend_port;
 				proxy_timeout 60s;
 			}
@@ -144,6 +181,7 @@ nginx_start() {
 # The kernel's NAT with connection tracking.
 nft_stateful_start() {
 	stack_prepare
+	subject_tracks=yes
 	run_in forwarder sysctl -qw net.netfilter.nf_conntrack_max=4000000 2>/dev/null || true
 	run_in forwarder nft -f - <<-END
 		table ip bench {
@@ -177,7 +215,6 @@ nft_stateless_start() {
 
 # socket_start CALLS [MORE]: ringwayd on sockets, on one thread if MORE does not say
 # otherwise. socket_epoll is the classic: receive one, send one.
-socket_buffer=26214400
 socket_flows=10000
 socket_more= # of all
 

@@ -63,7 +63,7 @@ MEASURES = {
         lambda m: m["counts"]["busy_ns"] / max(m["counts"]["received"], 1),
     ("machine busy a datagram", "ns"):
         lambda m: m["path"]["busy_s"] * 1e9 / max(m["path"]["sunk"], 1),
-    ("CPU time", "s"): lambda m: m["process"]["cpu_s"],
+    ("CPU time", "s"): lambda m: m["cpu_s"],
     ("dropped, tx_full", "datagrams"): lambda m: m["counts"]["tx_full"],
     ("dropped, rx_ring_full", "datagrams"): lambda m: m["counts"]["rx_ring_full"],
 }
@@ -160,54 +160,52 @@ SLOWER = ("nginx", "socket_epoll", "socket_mmsg", "socket_io_uring", "socket_two
           "socket_decoupled")
 
 
-def opponents_rates(rows, row_of):
-    """Rates at saturation, and by round the ratios of ringwayd's to each."""
-    rates, ratios = {}, {}
-    for m in rows:
-        rates.setdefault(m["subject"], []).append(m["path"]["sunk"] / m["path"]["seconds"])
-        busy = m["path"]["busy_s"] * 1e9 / max(m["path"]["sunk"], 1)
-        row_of.setdefault((m["subject"], "machine busy a datagram", "ns"), []).append(busy)
-        if m["process"]:
-            row_of.setdefault((m["subject"], "memory", "MiB"), []).append(
-                m["process"]["memory_mib"])
-        if m["counts"]:
-            own = m["counts"]["forward_ns"] / max(m["counts"]["received"], 1)
-            row_of.setdefault((m["subject"], "own time a datagram", "ns"), []).append(own)
-    for subject, runs in rates.items():
-        row_of[subject, "rate at saturation", "datagrams/s"] = runs
-        if subject != "ringwayd":
-            ratios[subject] = [ours / max(theirs, 1)
-                               for ours, theirs in zip(rates["ringwayd"], runs)]
-    return ratios
+def runs_of(rows, figure):
+    """A figure of every round, by subject."""
+    runs = {}
+    for r in rows:
+        runs.setdefault(r["subject"], []).append(figure(r))
+    return runs
+
+
+def to_each(runs):
+    """ringwayd's to everybody else's, by round."""
+    ours = runs.get("ringwayd", [])
+    return {subject: [mine / (other or 1) for mine, other in zip(ours, others)]
+            for subject, others in runs.items() if subject != "ringwayd"}
 
 
 def opponents_suite(rows):
-    row_of = {}
-    of_round = opponents_rates([r for r in rows if "path" in r], row_of)
-    ratios = {f"ringwayd to {subject}, at saturation": statistics.median(runs)
-              for subject, runs in of_round.items()}
-    loss_free = {r["subject"]: r["search"]["offered"] for r in rows if "search" in r}
-    latencies = {r["subject"]: r["latency"] for r in rows if "latency" in r}
-    at = next((r["rate"] for r in rows if "latency" in r), 0)
-    bars = {}
-    for subject, rate in loss_free.items():
-        row_of[subject, "rate without loss", "datagrams/s"] = [rate]
-        if subject != "ringwayd" and rate:
-            ratios[f"ringwayd to {subject}, without loss"] = loss_free["ringwayd"] / rate
-    for subject, latency in latencies.items():
-        for percentile in ("p50", "p90", "p99"):
-            row_of[subject, f"latency at {at}/s, {percentile}", "us"] = [
-                latency[percentile] / 1000]
+    loads = [r for r in rows if "path" in r]
+    latencies = [r for r in rows if "latency" in r]
+    rates = runs_of(loads, lambda m: m["path"]["sunk"] / m["path"]["seconds"])
+    loss_free = runs_of([r for r in rows if "search" in r], lambda r: r["search"]["offered"])
+    table, ratios, bars = [], {}, {}
+
+    def put(runs, metric, unit):
+        table.extend(row(subject, metric, unit, of) for subject, of in runs.items())
+
+    put(rates, "rate at saturation", "datagrams/s")
+    put(runs_of(loads, lambda m: m["path"]["busy_s"] * 1e9 / max(m["path"]["sunk"], 1)),
+        "machine busy a datagram", "ns")
+    put(runs_of([m for m in loads if m["counts"]],
+                lambda m: m["counts"]["forward_ns"] / max(m["counts"]["received"], 1)),
+        "own time a datagram", "ns")
+    put(runs_of(loads, lambda m: m["memory_mib"]), "memory", "MiB")
+    put(loss_free, "rate without loss", "datagrams/s")
+    for how, runs in (("at saturation", to_each(rates)), ("without loss", to_each(loss_free))):
+        ratios |= {f"ringwayd to {subject}, {how}": statistics.median(of)
+                   for subject, of in runs.items()}
     for subject, times in TIMES.items():
-        if subject in of_round:
-            bars[f"rate to {subject}'s"] = pair_bar(of_round[subject], times, True)
-    for percentile in ("p50", "p90"):
-        for subject in SLOWER:
-            if subject in latencies and "ringwayd" in latencies:
-                ratio = latencies["ringwayd"][percentile] / max(latencies[subject][percentile], 1)
-                bars[f"latency {percentile} to {subject}'s"] = bar(ratio, "<= 1", ratio <= 1)
-    return {"suite": "opponents", "ratios": ratios, "bars": bars,
-            "rows": [row(*key, runs) for key, runs in row_of.items()]}
+        if subject in to_each(rates):
+            bars[f"rate to {subject}'s"] = pair_bar(to_each(rates)[subject], times, True)
+    for percentile in ("p50", "p90", "p99"):
+        runs = runs_of(latencies, lambda r, p=percentile: r["latency"][p] / 1000)
+        put(runs, f"latency at {latencies[0]['rate']}/s, {percentile}", "us")
+        for subject, of in to_each(runs).items():
+            if subject in SLOWER and percentile != "p99":
+                bars[f"latency {percentile} to {subject}'s"] = pair_bar(of, 1, False)
+    return {"suite": "opponents", "ratios": ratios, "bars": bars, "rows": table}
 
 
 def opponents_plot(suite, out):
