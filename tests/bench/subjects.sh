@@ -108,6 +108,7 @@ ringwayd_encrypted_start() {
 	done | sed 's/, \]/]/' >"$backends"
 	ringwayd_with encrypted.yaml "
 		/mode: nat/a\\    quic_lb: [$configs]
+		/^    addresses:/s/, .*\]/]/
 		/- name: backend1/,/port:/d
 		/^ *backends:/r $backends"
 }
