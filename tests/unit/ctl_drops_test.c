@@ -37,16 +37,27 @@ static void the_first_that_loses_is_found(void **state)
 		const char *title, *before, *now;
 		const char *want; /* NULL: nothing */
 		bool want_now;
+		const char *want_most; /* NULL: it is not told */
 	} cases[] = {
-		{ "nothing", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 0, 0), NULL, false },
-		{ "signs are no loss", ANSWER(0, 1, 0, 0), ANSWER(0, 9, 0, 0), NULL, false },
-		{ "one", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 1, 0), "full", true },
-		{ "of two the first", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 1, 100), "full", true },
-		{ "now before earlier", ANSWER(5, 0, 0, 1), ANSWER(5, 0, 0, 2), "neighbour", true },
-		{ "a sign before it", ANSWER(0, 0, 0, 1), ANSWER(0, 7, 0, 2), "neighbour", true },
-		{ "only earlier", ANSWER(0, 0, 4, 2), ANSWER(0, 0, 4, 2), "full", false },
+		{ "nothing", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 0, 0), NULL, false, NULL },
+		{ "signs are no loss", ANSWER(0, 1, 0, 0), ANSWER(0, 9, 0, 0), NULL, false, NULL },
+		{ "one", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 1, 0), "full", true, NULL },
+		{ "of two the first", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 1, 99), "full", true, NULL },
+		{ "a trickle first", ANSWER(0, 0, 0, 0), ANSWER(0, 0, 1, 100), "full", true,
+		  "neighbour" },
+		{ "a trickle first, the most", ANSWER(0, 0, 0, 0), ANSWER(1, 999, 300, 200),
+		  "damaged", true, "full" },
+		{ "a trickle earlier", ANSWER(1, 0, 300, 0), ANSWER(1, 0, 300, 0), "damaged", false,
+		  "full" },
+		{ "much earlier, little now", ANSWER(0, 0, 1, 999), ANSWER(0, 0, 2, 999), "full",
+		  true, NULL },
+		{ "now before earlier", ANSWER(5, 0, 0, 1), ANSWER(5, 0, 0, 2), "neighbour", true,
+		  NULL },
+		{ "a sign before it", ANSWER(0, 0, 0, 1), ANSWER(0, 7, 0, 2), "neighbour", true,
+		  NULL },
+		{ "only earlier", ANSWER(0, 0, 4, 2), ANSWER(0, 0, 4, 2), "full", false, NULL },
 		{ "a daemon that is new", ANSWER(0, 0, 40, 0), ANSWER(0, 0, 4, 1), "neighbour",
-		  true },
+		  true, NULL },
 	};
 
 	(void)state;
@@ -63,6 +74,11 @@ static void the_first_that_loses_is_found(void **state)
 					    cases[i].want);
 			assert_int_equal(json_is_true(json_object_get(first, "now")),
 					 cases[i].want_now);
+			assert_string_equal(
+				cases[i].want_most ? cases[i].want_most : "(null)",
+				json_object_get(first, "most")
+					? json_string_value(json_object_get(first, "most"))
+					: "(null)");
 		}
 		json_decref(before);
 		json_decref(now);
@@ -136,6 +152,25 @@ static void screens(void **state)
 		"   routing         neighbour  loss      1        1\n"
 		"\n"
 		"Lost now, first of all at full (AF_XDP receive).\n"
+		"Meaning: it means full\n"
+		"What to do: mend this and that, but slowly, and with a look at everything that is close to full\n");
+	print_message("case: a trickle, and much later\n");
+	assert_printed(
+		ANSWER(0, 0, 0, 0), ANSWER(2, 0, 500, 0), 1,
+		"Engine af_xdp, counted for 60 s, rates over 1.0 s\n"
+		"\n"
+		"   STAGE           PLACE    KIND  COUNT  COUNT/s  WHERE\n"
+		">  interface in    damaged  loss      2        2  ext (rx_crc_errors,rx_errors)\n"
+		"   softnet                            0        0\n"
+		"   AF_XDP receive  full     loss    500      500  ext queue 0,int queue 1\n"
+		"   routing                            0        0\n"
+		"\n"
+		"Lost now, first of all at damaged (interface in).\n"
+		"Meaning: it means damaged\n"
+		"What to do: mend this and that, but slowly, and with a look at everything that is close to\n"
+		"   damaged\n"
+		"\n"
+		"By far the most, 100 times as much or more, at full (AF_XDP receive).\n"
 		"Meaning: it means full\n"
 		"What to do: mend this and that, but slowly, and with a look at everything that is close to full\n");
 	print_message("case: earlier\n");

@@ -27,12 +27,17 @@ static struct config *config_of(const char *text)
 	return config;
 }
 
-static struct lineup *make(const char *text, const struct lineup *before)
+static struct lineup *make_at(const char *text, const struct lineup *before, uint64_t now_s)
 {
 	struct lineup *lineup = NULL;
 
-	assert_int_equal(lineup_make(config_of(text), before, 100, &lineup), 0);
+	assert_int_equal(lineup_make(config_of(text), before, now_s, &lineup), 0);
 	return lineup;
+}
+
+static struct lineup *make(const char *text, const struct lineup *before)
+{
+	return make_at(text, before, 100);
 }
 
 static struct lineup_backend *named(const struct lineup *lineup, const char *name)
@@ -200,7 +205,8 @@ static size_t matches_of(const struct table *table, enum frame_kind kind)
 	return count;
 }
 
-static uint16_t named_by(const struct service *service, uint8_t server_id)
+/* Negative: nobody. */
+static int32_t slot_by(const struct service *service, uint8_t server_id)
 {
 	const uint8_t cid[] = { 0x20, server_id, 1, 2, 3, 4, 5, 6 };
 	struct quic_lb_scratch *scratch = quic_lb_scratch_new();
@@ -208,8 +214,15 @@ static uint16_t named_by(const struct service *service, uint8_t server_id)
 
 	quic_lb_decode(scratch, &query, 1);
 	quic_lb_scratch_free(scratch);
-	assert_in_range(query.slot, 0, BACKEND_COUNT_MAX - 1);
-	return (uint16_t)query.slot;
+	return query.slot;
+}
+
+static uint16_t named_by(const struct service *service, uint8_t server_id)
+{
+	int32_t slot = slot_by(service, server_id);
+
+	assert_in_range(slot, 0, BACKEND_COUNT_MAX - 1);
+	return (uint16_t)slot;
 }
 
 /* It keeps its slot, so that the counters stay its own, and nothing else. */
@@ -269,6 +282,73 @@ static void a_flushed_backend_has_no_part(void **state)
 	}
 }
 
+#define WEB	 TOP SERVICE("web", "1", "    idle_timeout: 60s\n" ONE_BYTE)
+#define ONE_BYTE "    quic_lb: [{ rotation: 1, server_id_length: 1, nonce_length: 6 }]\n"
+#define IDS(ids) ", server_ids: [" ids "]"
+
+#define UNKNOWN QUIC_LB_UNKNOWN_SERVER
+
+/* By slots: a 0, b 1, c 2. UNKNOWN: an id of nobody. */
+static void removed_ones_leave_their_server_ids(void **state)
+{
+	static const struct {
+		const char *what, *text;
+		uint64_t now_s;
+		int32_t want[4]; /* by server id */
+	} reloads[] = {
+		{ "all there",
+		  WEB BACKEND("a", "1", IDS("'00', '03'")) BACKEND("b", "2", IDS("'01'")),
+		  100,
+		  { 0, 1, UNKNOWN, 0 } },
+		{ "a goes",
+		  WEB BACKEND("b", "2", IDS("'01'")) BACKEND("c", "3", IDS("'02'")),
+		  110,
+		  { 0, 1, 2, 0 } },
+		{ "b takes an id over, c goes",
+		  WEB BACKEND("b", "2", IDS("'00', '01'")),
+		  120,
+		  { 1, 1, 2, 0 } },
+		{ "b gives it back", WEB BACKEND("b", "2", IDS("'01'")), 169, { 0, 1, 2, 0 } },
+		{ "a is forgotten",
+		  WEB BACKEND("b", "2", IDS("'01'")),
+		  170,
+		  { UNKNOWN, 1, 2, UNKNOWN } },
+		{ "c comes back without",
+		  WEB BACKEND("c", "3", IDS("'05'")),
+		  175,
+		  { UNKNOWN, 1, UNKNOWN, UNKNOWN } },
+		{ "others are asked",
+		  TOP SERVICE("dns", "2", ONE_BYTE) BACKEND("d", "4", IDS("'07'")),
+		  176,
+		  { UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN } },
+	};
+	const struct host_link link = { .mtu = 1500 };
+	struct lineup *before = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(reloads); i++) {
+		struct lineup *lineup = make_at(reloads[i].text, before, reloads[i].now_s);
+		uint16_t service_slot = lineup->backends[0].service_slot;
+		struct table *table;
+
+		print_message("reload: %s\n", reloads[i].what);
+		assert_int_equal(table_spec_build(lineup, &link, 1, &table), 0);
+		for (uint8_t id = 0; id < 4; id++) {
+			int32_t slot = slot_by(&table->services[service_slot], id);
+
+			assert_int_equal(slot, reloads[i].want[id]);
+			if (slot >= 0)
+				assert_int_equal(table_owner(table, (uint16_t)slot, FAMILY_IPV4) ==
+							 TABLE_NOBODY,
+						 !lineup_find(lineup, (uint16_t)slot));
+		}
+		table_free(table);
+		lineup_free(before);
+		before = lineup;
+	}
+	lineup_free(before);
+}
+
 static void a_service_reaches_the_table(void **state)
 {
 	const struct host_link link = { .mtu = 1500 };
@@ -315,6 +395,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_taken_when_slots_run_out),
 		cmocka_unit_test(weights_follow_drains_and_health),
 		cmocka_unit_test(a_flushed_backend_has_no_part),
+		cmocka_unit_test(removed_ones_leave_their_server_ids),
 		cmocka_unit_test(a_service_reaches_the_table),
 	};
 

@@ -424,7 +424,8 @@ static const struct schema_field health_fields[] = {
 		.fallback_note = "any answer, or none",
 		.meaning =
 			"What the answer to a udp probe must begin with. Without it silence is a good "
-			"answer too, and only an ICMP error is a bad one.",
+			"answer too, and only an ICMP error within the timeout is a bad one: a host "
+			"that has gone is silent, and stays up.",
 	},
 	{
 		.key = "all_down",

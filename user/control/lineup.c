@@ -124,9 +124,51 @@ static int slots_fill(struct lineup *lineup, const struct lineup *before, uint64
 	return err;
 }
 
+static bool has_service(const struct lineup *lineup, uint16_t service_slot)
+{
+	for (size_t i = 0; i < lineup->backend_count; i++)
+		if (lineup->backends[i].service_slot == service_slot)
+			return true;
+	return false;
+}
+
+static void gone_add(struct lineup *lineup, const struct lineup_gone *gone)
+{
+	if (!lineup_find(lineup, gone->slot) && has_service(lineup, gone->service_slot))
+		lineup->gone[lineup->gone_count++] = *gone;
+}
+
+/* Those that go now, and of those that went before who may still be remembered. */
+static int gone_fill(struct lineup *lineup, const struct lineup *before, uint64_t now_s,
+		     uint64_t expiry_s)
+{
+	size_t most = before->gone_count;
+
+	for (size_t i = 0; i < before->backend_count; i++)
+		most += before->backends[i].config->server_id_count;
+	lineup->gone = calloc(most + 1, sizeof(*lineup->gone));
+	if (!lineup->gone)
+		return -ENOMEM;
+	for (size_t i = 0; i < before->backend_count; i++) {
+		const struct lineup_backend *backend = &before->backends[i];
+
+		for (size_t j = 0; j < backend->config->server_id_count; j++)
+			gone_add(lineup,
+				 &(struct lineup_gone){ .server_id = backend->config->server_ids[j],
+							.slot = backend->slot,
+							.service_slot = backend->service_slot,
+							.expiry_s = expiry_s });
+	}
+	for (size_t i = 0; i < before->gone_count; i++)
+		if (before->gone[i].expiry_s > now_s)
+			gone_add(lineup, &before->gone[i]);
+	return 0;
+}
+
 int lineup_make(struct config *config, const struct lineup *before, uint64_t now_s,
 		struct lineup **ret_lineup)
 {
+	const uint64_t expiry_s = now_s + (before ? idle_longest_s(before->config) : 0);
 	struct lineup *lineup = calloc(1, sizeof(*lineup));
 	int err = -ENOMEM;
 
@@ -142,9 +184,10 @@ int lineup_make(struct config *config, const struct lineup *before, uint64_t now
 		before ? slots_clone(before->backend_slots) : slots_new(BACKEND_COUNT_MAX);
 	if (lineup->backends && lineup->service_slots && lineup->backend_slots) {
 		backends_fill(lineup);
-		err = slots_fill(lineup, before,
-				 now_s + (before ? idle_longest_s(before->config) : 0));
+		err = slots_fill(lineup, before, expiry_s);
 	}
+	if (!err && before)
+		err = gone_fill(lineup, before, now_s, expiry_s);
 	if (err) {
 		lineup->config = NULL; /* still the caller's */
 		lineup_free(lineup);
@@ -162,6 +205,7 @@ void lineup_free(struct lineup *lineup)
 	slots_free(lineup->service_slots);
 	slots_free(lineup->backend_slots);
 	free(lineup->backends);
+	free(lineup->gone);
 	free(lineup);
 }
 

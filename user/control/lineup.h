@@ -32,16 +32,26 @@ struct lineup_backend {
 	uint8_t silent_ticks[FAMILY_COUNT]; /* that its MAC address has been asked for */
 };
 
+/* A QUIC-LB server id of a backend that is removed: whoever brings it asks for that one. */
+struct lineup_gone {
+	struct config_server_id server_id;
+	uint16_t slot, service_slot;
+	uint64_t expiry_s; /* of the slot */
+};
+
 struct lineup {
 	struct config *config;
 	uint8_t edition; /* not that of the lineup before */
 	struct slots *service_slots, *backend_slots;
 	struct lineup_backend *backends; /* in the order of the configuration */
 	size_t backend_count;
+	struct lineup_gone *gone; /* the last to go first; backends may have taken ids over */
+	size_t gone_count;
 };
 
 /* before: NULL for the first. now_s: any clock, always the same; a slot that loses
- * its name is remembered for the longest idle_timeout that was in force. 0 and
+ * its name is remembered for the longest idle_timeout that was in force, and so are its
+ * server ids. 0 and
  * *ret_lineup is the caller's (lineup_free) and has config; or, nothing taken,
  * -ENOSPC (too many names are gone but remembered: void them) or -ENOMEM. */
 int lineup_make(struct config *config, const struct lineup *before, uint64_t now_s,

@@ -54,51 +54,76 @@ static void backends_fill(const struct lineup_backend *backends, size_t count,
 	}
 }
 
-/* An id of rotation `any` counts under each configuration of its length. */
-static size_t servers_fill(const struct lineup_backend *backend, struct quic_lb_server *servers)
+/* The servers of a service, as they are gathered. */
+struct servers {
+	const struct config_service *service;
+	struct quic_lb_server *servers;
+	size_t count;
+};
+
+static bool servers_have(const struct servers *servers, const struct quic_lb_server *wanted)
 {
-	const struct config_service *service = backend->service;
-	size_t count = 0;
-
-	for (size_t i = 0; i < backend->config->server_id_count; i++) {
-		const struct config_server_id *id = &backend->config->server_ids[i];
-
-		for (size_t j = 0; j < service->quic_lb_count; j++) {
-			struct quic_lb_server *server = &servers[count];
-
-			if (!config_server_id_is_of(id, &service->quic_lb[j]))
-				continue;
-			server->rotation = service->quic_lb[j].rotation;
-			server->slot = backend->slot;
-			memcpy(server->id, id->id, sizeof(server->id));
-			count++;
-		}
-	}
-	return count;
+	for (size_t i = 0; i < servers->count; i++)
+		if (servers->servers[i].rotation == wanted->rotation &&
+		    !memcmp(servers->servers[i].id, wanted->id, sizeof(wanted->id)))
+			return true;
+	return false;
 }
 
-static int quic_lb_make(const struct lineup_backend *backends, size_t count,
+/* An id of rotation `any` counts under each configuration of its length. Whoever is gone
+ * has what nobody has taken over: no backend, and none that went later. */
+static void servers_add(struct servers *servers, const struct config_server_id *id, uint16_t slot,
+			bool is_gone)
+{
+	for (size_t i = 0; i < servers->service->quic_lb_count; i++) {
+		const struct config_quic_lb *quic_lb = &servers->service->quic_lb[i];
+		struct quic_lb_server server = { .rotation = quic_lb->rotation, .slot = slot };
+
+		memcpy(server.id, id->id, sizeof(server.id));
+		if (config_server_id_is_of(id, quic_lb) &&
+		    !(is_gone && servers_have(servers, &server)))
+			servers->servers[servers->count++] = server;
+	}
+}
+
+/* Ids of backends that are gone lead to their slots: to nobody, as everybody can see. */
+static void servers_fill(const struct lineup *lineup, const struct lineup_backend *backends,
+			 struct servers *servers)
+{
+	for (size_t i = 0; i < servers->service->backend_count; i++) {
+		const struct config_backend *config = backends[i].config;
+
+		for (size_t j = 0; j < config->server_id_count; j++)
+			servers_add(servers, &config->server_ids[j], backends[i].slot, false);
+	}
+	for (size_t i = 0; i < lineup->gone_count; i++)
+		if (lineup->gone[i].service_slot == backends->service_slot)
+			servers_add(servers, &lineup->gone[i].server_id, lineup->gone[i].slot,
+				    true);
+}
+
+/* backends: the service's own. */
+static int quic_lb_make(const struct lineup *lineup, const struct lineup_backend *backends,
 			struct quic_lb **ret_quic_lb)
 {
 	const struct config_service *service = backends->service;
 	struct quic_lb_config configs[QUIC_LB_ROTATION_COUNT] = { 0 };
-	struct quic_lb_server *servers;
-	size_t server_count = 0;
+	struct servers servers = { .service = service };
+	size_t most = service->backend_count * QUIC_LB_ROTATION_COUNT + lineup->gone_count;
 	int err;
 
 	if (service->quic_lb_count == 0)
 		return 0;
-	servers = calloc(count * QUIC_LB_ROTATION_COUNT * QUIC_LB_ROTATION_COUNT, sizeof(*servers));
-	if (!servers)
+	servers.servers = calloc(most * QUIC_LB_ROTATION_COUNT, sizeof(*servers.servers));
+	if (!servers.servers)
 		return -ENOMEM;
 	for (size_t i = 0; i < service->quic_lb_count; i++) {
 		configs[service->quic_lb[i].rotation] = service->quic_lb[i].codec;
 		configs[service->quic_lb[i].rotation].present = true;
 	}
-	for (size_t i = 0; i < count; i++)
-		server_count += servers_fill(&backends[i], servers + server_count);
-	err = quic_lb_build(configs, servers, server_count, ret_quic_lb);
-	free(servers);
+	servers_fill(lineup, backends, &servers);
+	err = quic_lb_build(configs, servers.servers, servers.count, ret_quic_lb);
+	free(servers.servers);
 	return err;
 }
 
@@ -111,8 +136,8 @@ static uint16_t idle_ticks(uint32_t idle_timeout_s)
 }
 
 /* backends: the service's own, at least one. */
-static int service_fill(const struct lineup_backend *backends, struct table_service *service,
-			struct table_backend *table_backends)
+static int service_fill(const struct lineup *lineup, const struct lineup_backend *backends,
+			struct table_service *service, struct table_backend *table_backends)
 {
 	const struct config_service *config = backends->service;
 
@@ -131,7 +156,7 @@ static int service_fill(const struct lineup_backend *backends, struct table_serv
 		.backend_count = config->backend_count,
 	};
 	backends_fill(backends, config->backend_count, table_backends);
-	return quic_lb_make(backends, config->backend_count, &service->quic_lb);
+	return quic_lb_make(lineup, backends, &service->quic_lb);
 }
 
 static int services_fill(const struct lineup *lineup, struct table_service *services,
@@ -141,7 +166,8 @@ static int services_fill(const struct lineup *lineup, struct table_service *serv
 	int err = 0;
 
 	for (size_t i = 0; !err && i < lineup->config->service_count; i++) {
-		err = service_fill(&lineup->backends[first], &services[i], table_backends + first);
+		err = service_fill(lineup, &lineup->backends[first], &services[i],
+				   table_backends + first);
 		first += lineup->config->services[i].backend_count;
 	}
 	return err;

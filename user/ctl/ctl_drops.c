@@ -11,6 +11,9 @@
 /* Columns of the sentences below the table. */
 #define LINE_WIDTH 96
 
+/* A first loss that is smaller than a later one by this much is told, and so is that. */
+#define TRICKLE_RATIO 100
+
 static const char *text_of(json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -59,14 +62,33 @@ static json_t *first_with(json_t *places, const char *number)
 	return NULL;
 }
 
+/* The loss beside which that first one is a trickle, or NULL. */
+static json_t *flood_beside(json_t *places, json_t *first, const char *number)
+{
+	double most = TRICKLE_RATIO * text_table_number(first, number);
+	json_t *place, *flood = NULL;
+	size_t i;
+
+	json_array_foreach (places, i, place) {
+		if (is_loss(place) && text_table_number(place, number) >= most) {
+			most = text_table_number(place, number);
+			flood = place;
+		}
+	}
+	return flood;
+}
+
+/* "most" is there where that is another place by far. */
 static json_t *first_json(json_t *places)
 {
 	json_t *losing = first_with(places, "rate");
-	json_t *first = losing ? losing : first_with(places, "count");
+	json_t *first = losing ? losing : first_with(places, "count"), *flood;
 
 	if (!first)
 		return json_null();
-	return json_pack("{sssb}", "place", text_of(first, "place"), "now", losing != NULL);
+	flood = flood_beside(places, first, losing ? "rate" : "count");
+	return json_pack("{sssbss*}", "place", text_of(first, "place"), "now", losing != NULL,
+			 "most", flood ? text_of(flood, "place") : NULL);
 }
 
 int ctl_drops_judge(json_t *now, json_t *before, double seconds)
@@ -182,10 +204,17 @@ static void paragraph_print(FILE *out, const char *title, const char *text)
 	(void)fputc('\n', out);
 }
 
+static void advice_print(FILE *out, json_t *place)
+{
+	paragraph_print(out, "Meaning", text_of(place, "meaning"));
+	paragraph_print(out, "What to do", text_of(place, "advice"));
+}
+
 static void verdict_print(FILE *out, json_t *answer)
 {
 	json_t *first = json_object_get(answer, "first");
 	json_t *place = place_named(answer, text_of(first, "place"));
+	json_t *most = place_named(answer, text_of(first, "most"));
 
 	if (!place) {
 		(void)fputs("\nNothing is lost, and nothing was since ringwayd started.\n", out);
@@ -199,8 +228,12 @@ static void verdict_print(FILE *out, json_t *answer)
 			      "\nNothing is lost now. Since ringwayd started, first of all at "
 			      "%s (%s).\n",
 			      text_of(place, "place"), text_of(place, "stage"));
-	paragraph_print(out, "Meaning", text_of(place, "meaning"));
-	paragraph_print(out, "What to do", text_of(place, "advice"));
+	advice_print(out, place);
+	if (!most)
+		return;
+	(void)fprintf(out, "\nBy far the most, %d times as much or more, at %s (%s).\n",
+		      TRICKLE_RATIO, text_of(most, "place"), text_of(most, "stage"));
+	advice_print(out, most);
 }
 
 int ctl_drops_print(FILE *out, json_t *answer)

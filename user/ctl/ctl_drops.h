@@ -10,7 +10,8 @@
 /* Add to the answer of now: each place's "rate" (a second, over the `seconds`, more than 0,
  * since the answer before), "seconds", and "first": null, or the place in the order of the
  * way ("place") that loses at a rate ("now": true), or, where none does, that has lost
- * since the daemon started (false). Signs are no losses. 0, or -EPROTO with `now` half
+ * since the daemon started (false); and where another one loses a hundred times as much,
+ * "most", the place that loses most. Signs are no losses. 0, or -EPROTO with `now` half
  * done: the answer has another shape than this version's. */
 int ctl_drops_judge(json_t *now, json_t *before, double seconds);
 

@@ -85,8 +85,12 @@ static struct socket_flow *flow_get(struct io *io, const struct socket_view *vie
 	bool is_own;
 
 	if (!flow) {
-		if (socket_flow_open(io->group, &io->flows, &key, view->slot, io->now_ms, &flow,
-				     &is_own))
+		int err = socket_flow_open(io->group, &io->flows, &key, view->slot, io->now_ms,
+					   &flow, &is_own);
+
+		if (err == -ENOENT)
+			counter_add(&io->stats.ports[0].tx_invalid, 1);
+		if (err)
 			return NULL;
 		if (is_own && socket_io_watch(io, &flow->end)) {
 			socket_count(io->group, SOCKET_COUNT_FLOW_ERRORS, 1);
@@ -175,17 +179,24 @@ static size_t socket_tx(struct io *io, struct packet *packets, size_t count)
 	return taken;
 }
 
-bool socket_send_may_repeat(int err)
+bool socket_error_is_told(int err)
 {
 	switch (err) {
 	case ECONNREFUSED:
 	case EHOSTUNREACH:
+	case EHOSTDOWN:
 	case ENETUNREACH:
+	case ENONET:
 	case ENOPROTOOPT:
-	case EPROTO:
-	case EMSGSIZE: return true;
+	case EACCES:
+	case EPROTO: return true;
 	default: return false;
 	}
+}
+
+bool socket_send_may_repeat(int err)
+{
+	return socket_error_is_told(err) || err == EMSGSIZE;
 }
 
 static enum io_kick_error send_error(int err)

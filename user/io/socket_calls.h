@@ -127,9 +127,11 @@ static inline uint32_t socket_clock_coarse_ms(void)
 	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
-/* What a backend's host said of an earlier datagram is told to the next one, which is not
- * sent then. May this be such an error, so that it is worth to try once more? Only if that
- * succeeds it was. */
+/* May this error be what somebody on the way said, by ICMP, of an earlier datagram? */
+bool socket_error_is_told(int err);
+
+/* Such a one is told to the next datagram, which is not sent then. Is it worth to try once
+ * more? Only if that succeeds it was one. */
 bool socket_send_may_repeat(int err);
 
 /* Count so many datagrams that are not sent for this error of their own. */
@@ -138,7 +140,7 @@ void socket_send_refused(struct io *io, int err, uint64_t count);
 /* A read that failed: was it the same? Then there may be datagrams nevertheless. */
 static inline bool socket_read_failed(struct socket_group *group, int err)
 {
-	if (err == EAGAIN || err == EINTR)
+	if (!socket_send_may_repeat(err))
 		return false;
 	socket_count(group, SOCKET_COUNT_UNREACHABLE, 1);
 	return true;

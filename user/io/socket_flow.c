@@ -16,6 +16,11 @@
 #define SWEEP_MS	1000
 #define SWEEP_COUNT_MAX 1024
 
+/* How often each flow's drops are asked for, and for how many at most at one time, as each
+ * is a system call. */
+#define ASK_MS	      5000
+#define ASK_COUNT_MAX 64
+
 /* Sources that are tried for one flow: where none of these has a port left, the others
  * hardly will. */
 #define SOURCE_TRIES_MAX 4
@@ -70,18 +75,27 @@ static int flow_connect(const struct socket_flow *flow, const struct socket_sour
 	return connect(flow->end.fd, &name.any, size) ? -errno : 0;
 }
 
-/* The next source of the flow's family; NULL: the kernel chooses. */
+static bool source_is_of(const struct socket_source *source, uint8_t ip_version)
+{
+	return socket_addr_is_ipv4(source->addr) == (ip_version == 4);
+}
+
+/* The next source of the flow's family, each in turn; NULL: the kernel chooses. */
 static const struct socket_source *source_next(struct socket_group *group, uint8_t ip_version)
 {
-	for (size_t i = 0; i < group->config.source_count; i++) {
-		uint32_t turn = __atomic_fetch_add(&group->next_source, 1, __ATOMIC_RELAXED);
-		const struct socket_source *source =
-			&group->sources[turn % group->config.source_count];
+	const struct socket_source *end = group->sources + group->config.source_count;
+	const struct socket_source *source = group->sources;
+	uint32_t count = 0, turn;
 
-		if (socket_addr_is_ipv4(source->addr) == (ip_version == 4))
-			return source;
-	}
-	return NULL;
+	for (; source < end; source++)
+		count += source_is_of(source, ip_version);
+	if (!count)
+		return NULL;
+	turn = __atomic_fetch_add(&group->next_source[ip_version == 4], 1, __ATOMIC_RELAXED);
+	turn %= count;
+	for (source = group->sources; !source_is_of(source, ip_version) || turn--; source++)
+		;
+	return source;
 }
 
 static bool is_no_port(int err)
@@ -274,6 +288,21 @@ void socket_flows_remove(struct socket_group *group, struct socket_flows *flows,
 	(void)cds_lfht_del(group->flows, &flow->node);
 	flows->flows[flow->index] = last;
 	last->index = flow->index;
+	flow_drops_count(flow);
+	socket_count(group, SOCKET_COUNT_FLOWS_EXPIRED, 1);
+}
+
+/* Each in turn. */
+static void flows_ask(struct socket_flows *flows, uint32_t elapsed_ms)
+{
+	uint64_t asks = (uint64_t)flows->count * elapsed_ms / ASK_MS + 1;
+
+	if (asks > ASK_COUNT_MAX)
+		asks = ASK_COUNT_MAX;
+	for (uint64_t i = 0; i < asks && i < flows->count; i++) {
+		flows->asked = flows->asked + 1 < flows->count ? flows->asked + 1 : 0;
+		flow_drops_count(flows->flows[flows->asked]);
+	}
 }
 
 uint32_t socket_flows_budget(struct socket_flows *flows, uint32_t now_ms)
@@ -287,9 +316,7 @@ uint32_t socket_flows_budget(struct socket_flows *flows, uint32_t now_ms)
 	budget = (uint64_t)flows->count * elapsed_ms / SWEEP_MS + 1;
 	if (budget > flows->count)
 		budget = flows->count;
-	/* One at a time, as it is a system call; each in turn, whatever the budget is. */
-	flows->asked = flows->asked + 1 < flows->count ? flows->asked + 1 : 0;
-	flow_drops_count(flows->flows[flows->asked]);
+	flows_ask(flows, elapsed_ms);
 	return budget < SWEEP_COUNT_MAX ? (uint32_t)budget : SWEEP_COUNT_MAX;
 }
 
@@ -310,8 +337,6 @@ struct socket_flow *socket_flows_idle(struct socket_group *group, struct socket_
 			continue;
 		}
 		socket_flows_remove(group, flows, flow);
-		flow_drops_count(flow);
-		socket_count(group, SOCKET_COUNT_FLOWS_EXPIRED, 1);
 		return flow;
 	}
 	return NULL;

@@ -63,7 +63,7 @@ struct socket_group {
 	struct rcu_head closer; /* until it has no privileges any more */
 	uint64_t flow_count;	/* upstream sockets open */
 	uint64_t flow_dropped;
-	uint32_t next_source;
+	uint32_t next_source[2];	  /* of IPv6, of IPv4; atomic */
 	struct socket_no_port no_port[2]; /* IPv4, IPv6 */
 	uint64_t counts[SOCKET_COUNTER_COUNT];
 };

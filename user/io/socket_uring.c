@@ -258,8 +258,7 @@ static bool datagram_take(struct io *io, struct socket_end *end, const struct io
 	uint64_t frame;
 
 	if (!frame_of(io, cqe, &frame)) {
-		if (cqe->res == -ECONNREFUSED || cqe->res == -EHOSTUNREACH ||
-		    cqe->res == -ENETUNREACH)
+		if (socket_error_is_told(-cqe->res))
 			socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
 		return false;
 	}
@@ -312,11 +311,11 @@ static void send_completed(struct io *io, const struct io_uring_cqe *cqe)
 	uint64_t frame = cqe->user_data & ~(uint64_t)TAG_MASK;
 
 	assert(frames_owned_by(&io->frames, frame, FRAMES_SENT));
-	/* It is lost for what an earlier one met: too late to try again. */
-	if (socket_send_may_repeat(-cqe->res) && cqe->res != -EMSGSIZE)
-		socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
-	else if (cqe->res < 0)
+	/* Lost, be it for what an earlier one met: too late to try again. */
+	if (cqe->res < 0)
 		socket_send_refused(io, -cqe->res, 1);
+	if (socket_error_is_told(-cqe->res))
+		socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
 	counter_add(&io->stats.ports[0].completed, 1);
 	frames_give(&io->frames, frame);
 }
