@@ -73,6 +73,12 @@ train_case() {
 	echo "$what: 2000 datagrams as they should be"
 }
 
+# What leaves as one message is one packet to the output hook, however many segments it has.
+messages() {
+	run_in source nft -j list counter inet load messages | python3 -c 'import json, sys
+print([o["counter"]["packets"] for o in json.load(sys.stdin)["nftables"] if "counter" in o][0])'
+}
+
 # Sixteen of a flow in a row leave by one call, also as segments of one message. As fast as
 # it goes: a paced burst may be shorter than a train.
 segments_case() {
@@ -80,9 +86,13 @@ segments_case() {
 
 	reader_start read '{"count": 3200, "kind": "quic-short", "size": 1201, "cid_len": 8, "flows": 50, "cids": 50,
 		"train": 16, "first_port": 4096, "stream": 79}'
+	run_in source nft 'table inet load { counter messages { }; chain out { type filter hook output priority 0;
+		udp dport 443 counter name messages; }; }'
 	send --by=sendmmsg --kind=quic-short --size=1201 --flows=50 --cids=50 --train=16 --stream=79 --count=3200 --rate=0
 	reader_end "$what"
 	check_equal "$what: calls" 200 "$(sent 'd["calls"]')"
+	check_equal "$what: messages" 200 "$(messages)"
+	run_in source nft delete table inet load
 	echo "$what: 3200 datagrams as they should be, by 200 calls"
 }
 
@@ -187,6 +197,9 @@ refusal_cases() {
 	refused 2 "--mac is not for" "${lan[@]}" --by=sendmmsg --mac=02:00:00:00:00:01
 	refused 2 "--pcap takes" "${lan[@]}" --by=live --pcap="$dir/a.pcap"
 	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --kind=quic
+	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --cid-len=8
+	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --first-cid=1
+	refused 2 "--cid-len is for" "${lan[@]}" --cid-len=8
 	refused 1 "No such file" "${lan[@]}" --pcap="$dir/none.pcap"
 	head -c 30 "$dir/a.pcap" >"$dir/short.pcap"
 	refused 1 "reading $dir/short.pcap" "${lan[@]}" --pcap="$dir/short.pcap"
@@ -218,6 +231,17 @@ unprivileged_case() {
 		"$(head -1 "$dir/send.err" | cut -d, -f1-4)"
 	grep -qE "^ +1 s: +[0-9]+ sent" "$dir/send.err" || fail "$what: no progress: $(cat "$dir/send.err")"
 	echo "$what: sends by sockets, and tells how far it is"
+}
+
+# icmp_case REASON: what the sink's host says of datagrams does not end the run.
+icmp_case() {
+	run_in sink nft "table ip refuse { chain in { type filter hook input priority 0;
+		udp dport 443 reject with icmp type $1; }; }"
+	to=10.9.0.2 from=10.9.0.1
+	send --by=sendmmsg --count=200 --rate=1000
+	check_equal "$1: sent" 200 "$(sent 'd["sent"]')"
+	run_in sink nft delete table ip refuse
+	echo "$1: the run goes on"
 }
 
 # as_nobody CAPABILITIES OPTION...: five datagrams, or why not.
@@ -276,6 +300,9 @@ done
 python3 "$frames" pcap "$dir/a.pcap" '{"link": 1}'
 refusal_cases
 capabilities_case
+for reason in prot-unreachable host-prohibited port-unreachable; do
+	icmp_case $reason
+done
 answer_sizes=(50 51 57 1200)
 [[ -z ${QUICK:-} ]] || answer_sizes=(51)
 for pair in '10.9.0.2 10.9.0.1' '[fd09::2] [fd09::1]'; do

@@ -18,6 +18,9 @@
 #define RATE_NONE    UINT64_MAX
 #define RATE_DEFAULT 10000
 
+#define CID_LEN_NONE	UINT64_MAX
+#define CID_LEN_DEFAULT 8
+
 /* Numbers that were not given are 0, where that is no number to give, or the
  * default. */
 static struct {
@@ -50,7 +53,7 @@ static struct {
 		.train = 1,
 		.ports = LOAD_PORTS_MAX,
 		.step = 1,
-		.cid_len = 8 };
+		.cid_len = CID_LEN_NONE };
 
 static bool transport_parse(const char *text, void *ret_parsed)
 {
@@ -247,6 +250,7 @@ static const struct options options = {
 static struct load_shape shape_make(uint64_t rate)
 {
 	uint64_t flows = arguments.flows, cids = arguments.cids;
+	uint64_t cid_len = arguments.cid_len == CID_LEN_NONE ? CID_LEN_DEFAULT : arguments.cid_len;
 	bool is_mix = arguments.kind == LOAD_QUIC_MIX;
 
 	if (!flows)
@@ -262,7 +266,7 @@ static struct load_shape shape_make(uint64_t rate)
 		.step = (uint32_t)arguments.step,
 		.first_cid = arguments.first_cid,
 		.cids = (uint32_t)(cids ? cids : flows),
-		.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)arguments.cid_len,
+		.cid_len = arguments.kind == LOAD_UDP ? 0 : (uint32_t)cid_len,
 		.stream = (uint32_t)arguments.stream,
 		.initials = (uint32_t)arguments.initials,
 		.migrations = (uint32_t)arguments.migrations,
@@ -470,10 +474,13 @@ static const char *send_mistake(void)
 		return "--mac is not for --by=sendmmsg, which goes where the kernel's routes go";
 	if (arguments.capture && by == LOAD_BY_LIVE)
 		return "--pcap takes --by=af_xdp or --by=sendmmsg";
-	if (arguments.capture && (arguments.kind || arguments.size || arguments.flows ||
-				  arguments.cids || arguments.train > 1))
+	if (arguments.capture &&
+	    (arguments.kind || arguments.size || arguments.flows || arguments.cids ||
+	     arguments.train > 1 || arguments.first_cid || arguments.cid_len != CID_LEN_NONE))
 		return "with --pcap, the file says what is sent: no --kind, --size, --flows, "
-		       "--cids, --train";
+		       "--cids, --first-cid, --cid-len, --train";
+	if (arguments.kind == LOAD_UDP && arguments.cid_len && arguments.cid_len != CID_LEN_NONE)
+		return "--cid-len is for --kind=quic and its like: plain UDP has no Connection ID";
 	return NULL;
 }
 

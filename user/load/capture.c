@@ -200,9 +200,11 @@ static int capture_read(struct load_capture *capture, pcap_t *file, const char *
 	err = records_read(capture, file, frame, size_max);
 	free(frame);
 	if (err == -E2BIG)
-		return fail(err, error, error_size,
-			    "%s is too large: at most %u datagrams and %llu bytes of payload", path,
-			    PACKETS_MAX / 2, BYTES_MAX);
+		return fail(
+			err, error, error_size,
+			"%s is too large: at most %u datagrams and %llu bytes of payload; cut it, "
+			"as with editcap -c",
+			path, PACKETS_MAX / 2, BYTES_MAX);
 	if (err)
 		return fail(err, error, error_size, "reading %s: %s", path,
 			    err == -EIO ? pcap_geterr(file) : strerror(-err));

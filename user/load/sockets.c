@@ -215,7 +215,12 @@ static int failure_judge(struct sockets *sockets, int err)
 	case -EAGAIN:
 	case -EINTR:
 	case -ENOBUFS:
-	case -ECONNREFUSED: return 0;
+	case -ECONNREFUSED: /* by ICMP, as what follows */
+	case -ENOPROTOOPT:
+	case -EPROTO:
+	case -EHOSTUNREACH:
+	case -EHOSTDOWN:
+	case -ENONET: return 0;
 	case -EIO:
 	case -EINVAL: /* the interface, or its kernel, cannot segment */
 		if (!sockets->has_segments)
