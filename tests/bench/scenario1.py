@@ -233,8 +233,9 @@ def forms_show(of_form):
 
 
 def steering_show(rows):
-    table("Each connection migrates three times: how many come to more than one worker", [
-        "steering", "workers", "connections", "moved", "%", "then migrations", "% lost"],
+    table("Each connection moves three times, and keeps its Connection ID: how many come to more "
+          "than one worker", [
+        "steering", "workers", "connections", "moved", "%", "of moves", "% lost"],
         [[r["steering"], r["workers"], r["connections"] - r["incomplete"], r["moved"],
           number(r["moved_percent"], 1), number(r["migrations"]), number(r["lost_percent"], 3)]
          for r in rows])

@@ -90,8 +90,8 @@ segments_case() {
 		udp dport 443 counter name messages; }; }'
 	send --by=sendmmsg --kind=quic-short --size=1201 --flows=50 --cids=50 --train=16 --stream=79 --count=3200 --rate=0
 	reader_end "$what"
-	check_equal "$what: calls" 200 "$(sent 'd["calls"]')"
 	check_equal "$what: messages" 200 "$(messages)"
+	check_equal "$what: calls" 200 "$(sent 'd["calls"]')"
 	run_in source nft delete table inet load
 	echo "$what: 3200 datagrams as they should be, by 200 calls"
 }
@@ -199,7 +199,9 @@ refusal_cases() {
 	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --kind=quic
 	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --cid-len=8
 	refused 2 "the file says" "${lan[@]}" --pcap="$dir/a.pcap" --first-cid=1
-	refused 2 "--cid-len is for" "${lan[@]}" --cid-len=8
+	refused 2 "plain UDP has no Connection ID" "${lan[@]}" --cid-len=8
+	refused 2 "plain UDP has no Connection ID" "${lan[@]}" --kind=udp --cids=8
+	refused 2 "plain UDP has no Connection ID" "${lan[@]}" --first-cid=8
 	refused 1 "No such file" "${lan[@]}" --pcap="$dir/none.pcap"
 	head -c 30 "$dir/a.pcap" >"$dir/short.pcap"
 	refused 1 "reading $dir/short.pcap" "${lan[@]}" --pcap="$dir/short.pcap"

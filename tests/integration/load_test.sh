@@ -73,16 +73,17 @@ exact_case() {
 
 # capture_case KIND TO FROM SIZE CID_LEN [OPTION]...: the first 2000 frames, byte by byte.
 capture_case() {
-	local kind=$1 to=$2 from=$3 size=$4 cid_len=$5 what="frames of $*"
+	local kind=$1 to=$2 from=$3 size=$4 cid_len=$5 what="frames of $*" cids=()
 
 	start_in sink "$dir/read.out" "$dir/read.err" python3 "$frames" read b0 "$(printf '{"count": 2000, "kind": "%s", "to": "%s",
 		"from": "%s", "port": 443, "size": %s, "cid_len": %s, "flows": 1900, "cids": 700,
 		"first_port": 65000, "stream": 77, "ports": 400, "step": 3, "first_cid": 5000, "macs": "%s%s"}' "$kind" "${to//[\[\]]/}" \
 		"${from//[\[\]]/}" "$size" "$cid_len" "$(mac sink b0)" "$(mac source a0)")"
 	wait_for 10 "the capture" grep -q ready "$dir/read.out"
+	[[ $kind == udp ]] || cids=(--cid-len="$cid_len" --cids=700 --first-cid=5000)
 	send --interface=a0 --to="$to:443" --from="$from:65000" --kind="$kind" --size="$size" \
-		--cid-len="$cid_len" --cids=700 --flows=1900 --count=2000 --rate=4000 --stream=77 \
-		--ports=400 --step=3 --first-cid=5000 "${@:6}"
+		"${cids[@]}" --flows=1900 --count=2000 --rate=4000 --stream=77 --ports=400 \
+		--step=3 "${@:6}"
 	await "$started_pid" || fail "$what: $(cat "$dir/read.err")"
 	echo "$what: 2000 frames as they should be"
 }

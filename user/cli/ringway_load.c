@@ -479,8 +479,11 @@ static const char *send_mistake(void)
 	     arguments.train > 1 || arguments.first_cid || arguments.cid_len != CID_LEN_NONE))
 		return "with --pcap, the file says what is sent: no --kind, --size, --flows, "
 		       "--cids, --first-cid, --cid-len, --train";
-	if (arguments.kind == LOAD_UDP && arguments.cid_len && arguments.cid_len != CID_LEN_NONE)
-		return "--cid-len is for --kind=quic and its like: plain UDP has no Connection ID";
+	if (arguments.kind == LOAD_UDP &&
+	    (arguments.cids || arguments.first_cid ||
+	     (arguments.cid_len && arguments.cid_len != CID_LEN_NONE)))
+		return "--cids, --first-cid and --cid-len are for --kind=quic and its like: plain "
+		       "UDP has no Connection ID";
 	return NULL;
 }
 

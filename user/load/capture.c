@@ -204,7 +204,7 @@ static int capture_read(struct load_capture *capture, pcap_t *file, const char *
 			err, error, error_size,
 			"%s is too large: at most %u datagrams and %llu bytes of payload; cut it, "
 			"as with editcap -c",
-			path, PACKETS_MAX / 2, BYTES_MAX);
+			path, PACKETS_MAX, BYTES_MAX);
 	if (err)
 		return fail(err, error, error_size, "reading %s: %s", path,
 			    err == -EIO ? pcap_geterr(file) : strerror(-err));

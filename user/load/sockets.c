@@ -24,6 +24,9 @@
 
 #define FDS_SPARE 64
 
+/* More than there are datagrams under way of which the network may have said something. */
+#define REFUSAL_COUNT_MAX 1000
+
 _Static_assert(IP_PMTUDISC_DO == IPV6_PMTUDISC_DO, "one number for both");
 
 _Static_assert(LOAD_BURST_MAX <= SEGMENTS_MAX, "a burst may be one message");
@@ -46,6 +49,7 @@ struct message {
 struct sockets {
 	int *fds; /* by flow */
 	uint32_t count;
+	uint32_t refusals; /* since a datagram was sent */
 	bool has_segments;
 	uint64_t calls;
 	struct datagram burst[LOAD_BURST_MAX];
@@ -208,19 +212,22 @@ static int flow_send(struct sockets *sockets, uint32_t first, uint32_t end)
 	return sent;
 }
 
-/* 0: try again. What the network says of datagrams before is not this one's failure. */
+/* 0: try again. What the network says of datagrams before, by ICMP, is not this one's
+ * failure; what is said again and again is. */
 static int failure_judge(struct sockets *sockets, int err)
 {
 	switch (err) {
 	case -EAGAIN:
 	case -EINTR:
-	case -ENOBUFS:
-	case -ECONNREFUSED: /* by ICMP, as what follows */
+	case -ENOBUFS: return 0;
+	case -ECONNREFUSED:
 	case -ENOPROTOOPT:
 	case -EPROTO:
+	case -EACCES:
+	case -ENETUNREACH:
 	case -EHOSTUNREACH:
 	case -EHOSTDOWN:
-	case -ENONET: return 0;
+	case -ENONET: return ++sockets->refusals < REFUSAL_COUNT_MAX ? 0 : err;
 	case -EIO:
 	case -EINVAL: /* the interface, or its kernel, cannot segment */
 		if (!sockets->has_segments)
@@ -250,6 +257,7 @@ static int burst_send(struct load_run *run, struct sockets *sockets, uint32_t co
 				return err;
 			continue;
 		}
+		sockets->refusals = 0;
 		load_run_count(run, (uint64_t)sent);
 		done += (uint32_t)sent;
 	}
