@@ -113,6 +113,12 @@ loses no_checksum $count frames client no_checksum
 
 echo '--- lengths that contradict each other, of which XDP thinks nothing'
 loses malformed $count careless frames client malformed
+# --- what XDP leaves to the kernel ---
+
+echo '--- no route to the client'
+run_in forwarder ip route delete 198.51.100.0/24 dev wan
+loses ip_in_no_route $count frames backend1 answer
+run_in forwarder ip route add 198.51.100.0/24 dev wan src 198.51.100.1
 
 # --- the rings ---
 
