@@ -238,6 +238,31 @@ queue_forsake() {
 	bpftool map delete id "$(map_id xsks)" key $((index & 255)) $((index >> 8)) 0 0
 }
 
+# link_of INTERFACE: the numbers of the BPF link that ringwayd holds there, and of its program.
+link_of() {
+	awk -v wanted="$(run_in forwarder ip -o link show dev "$1" | cut -d: -f1)" '
+		FNR == 1 { link = "" }
+		$1 == "link_id:" { link = $2 }
+		$1 == "prog_id:" { program = $2 }
+		$1 == "ifindex:" && link && $2 == wanted { print link, program; exit }' \
+		"/proc/$ringwayd_pid/fdinfo/"*
+}
+
+# careless COMMAND...: meanwhile XDP lets pass on wan what it would drop.
+careless() {
+	local log=$topology_dir/careless.log pid
+
+	# shellcheck disable=SC2046 # words
+	start forwarder "$log" python3 "$tests_dir/drops_careless.py" \
+		"$BUILD/tests/integration/drops_careless.bpf.o" $(link_of wan) \
+		"xsks=$(map_id xsks)" "counters=$(map_id counters)"
+	pid=$started_pid
+	wait_for 10 'the other program to be attached' grep -q '^attached$' "$log" ||
+		fail "$(<"$log")"
+	"$@"
+	stop "$pid" || fail "$(<"$log")"
+}
+
 # service_smuggle PORT: of the service's address, into XDP's rules; then send there.
 service_smuggle() {
 	local port

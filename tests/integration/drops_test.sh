@@ -9,9 +9,8 @@
 #     (tests/bpf/af_xdp_test.c): a worker never keeps as many frames, and sends no others
 #   rx_invalid, kick_again: a kernel that errs, or sends in small portions, as before 6.16 it
 #     did (tests/unit/af_xdp_test.c)
-#   source_ours, return_spoofed: XDP has dropped them, but for those under way during a reload
-#     (tests/unit/forward_test.c); malformed: likewise, by the same code
-#   xdp_drop_fib_error: for what kernels of the future may answer
+#   xdp_drop_fib_error: for what kernels of the future may answer; each answer that this one has
+#     to what XDP asks has a place of its own (tests/bpf/ingress_test.c)
 #   softnet_squeezed: net.core.netdev_budget is the machine's, no namespace's
 #   nic_rx_damaged, nic_rx_missed, nic_tx_errors: it takes a card (tests/unit/nic_stats_test.c)
 # shellcheck source=tests/integration/lib.sh
@@ -98,6 +97,12 @@ ringwayctl drain web/backend1
 loses no_backend $count strangers
 ringwayctl undrain web/backend1
 
+echo "--- a backend's address from the clients' side, of which XDP thinks nothing"
+loses return_spoofed $count careless frames client spoofed
+
+echo "--- likewise a source of ringway's own"
+loses source_ours $count careless frames client ours
+
 echo '--- XDP knows of a service that the worker does not, as during a reload'
 loses not_ours $count service_smuggle 9999
 
@@ -106,6 +111,14 @@ loses not_ours $count service_smuggle 9999
 echo '--- UDP over IPv6 without a checksum'
 loses no_checksum $count frames client no_checksum
 
+echo '--- lengths that contradict each other, of which XDP thinks nothing'
+loses malformed $count careless frames client malformed
+# --- what XDP leaves to the kernel ---
+
+echo '--- no route to the client'
+run_in forwarder ip route delete 198.51.100.0/24 dev wan
+loses ip_in_no_route $count frames backend1 answer
+run_in forwarder ip route add 198.51.100.0/24 dev wan src 198.51.100.1
 
 # --- the rings ---
 
@@ -201,9 +214,16 @@ loses xdp_drop_forwarding_off $count frames backend1 answer
 run_in forwarder sysctl -qw net.ipv4.conf.lan1.forwarding=1
 
 echo '--- the route to the client forbids it'
-run_in forwarder ip route add blackhole 198.51.100.2/32
-loses xdp_drop_no_route $count frames backend1 answer
-run_in forwarder ip route delete blackhole 198.51.100.2/32
+forbidden() {
+	local type
+
+	for type in blackhole unreachable prohibit; do
+		run_in forwarder ip route add $type 198.51.100.2/32
+		frames backend1 answer
+		run_in forwarder ip route delete $type 198.51.100.2/32
+	done
+}
+loses xdp_drop_no_route $((3 * count)) forbidden
 
 echo "--- a backend's address from the clients' side"
 loses xdp_drop_return_spoofed $count frames client spoofed

@@ -111,7 +111,7 @@ static void every_place_says_what_it_means(void **state)
 static void stages_are_in_order(void **state)
 {
 	static const char *const ways[2][9] = {
-		{ "interface in", "softnet", "XDP", "AF_XDP receive", "parse", "routing",
+		{ "interface in", "softnet", "XDP", "AF_XDP receive", "IP in", "parse", "routing",
 		  "AF_XDP transmit", "interface out" },
 		{ "interface in", "softnet", "IP in", "UDP in", "sockets in", "routing",
 		  "sockets out", "IP out" },

@@ -364,7 +364,7 @@ static const struct place places[] = {
 	  "harmless now and then; if it grows together with nic_rx_missed raise "
 	  "net.core.netdev_budget and netdev_budget_usecs, or use more queues" },
 	AT_XDP(PASS_MALFORMED, SIGN,
-	       "it was left to the kernel, which drops it; look who sends it"),
+	       "it was left to the kernel, which drops it; `tcpdump -nevi DEV udp` shows who sends it"),
 	AT_XDP(PASS_FRAGMENT, SIGN,
 	       "it was left to the kernel, and a service's fragments get nowhere: senders must keep to "
 	       "the path's MTU; QUIC does by itself"),
@@ -386,27 +386,35 @@ static const struct place places[] = {
 	       "if it is no attack, the backend is routed another way than the kernel's route to it "
 	       "says: compare `ip route get BACKEND` with where its answers come in"),
 	AT_XDP(DROP_NO_ROUTE, LOSS,
-	       "`ip route get CLIENT from SERVICE iif DEV` tells which route; remove the blackhole, "
-	       "prohibit or unreachable one"),
+	       "`ip route show table all match CLIENT` lists the routes, of which the longest prefix "
+	       "counts: remove the blackhole, prohibit or unreachable one; if there is none, look for "
+	       "such a rule (`ip rule`, `ip -6 rule`)"),
 	AT_XDP(DROP_FORWARDING_OFF, LOSS,
-	       "`sysctl -w net.ipv4.conf.DEV.forwarding=1`, for IPv6 net.ipv6.conf.DEV.forwarding=1"),
+	       "of the interface to the backends: `sysctl -w net.ipv4.conf.DEV.forwarding=1`, for IPv6 "
+	       "`sysctl -w net.ipv6.conf.DEV.forwarding=1`"),
 	AT_XDP(DROP_ROUTE_ENCAPSULATES, LOSS,
-	       "give clients a route without encapsulation, or take this traffic off ringway"),
+	       "`ip route show table all match CLIENT` shows it (encap): give clients a route without, "
+	       "or use `engine: socket`"),
 	AT_XDP(DROP_NO_NEIGHBOUR, LOSS,
 	       "the first datagrams after a start may meet this; if it goes on, the router to the "
 	       "clients does not answer ARP or ND: `ip neighbour show nud failed`"),
-	AT_XDP(DROP_TOO_BIG, LOSS, "raise that MTU, or lower the backend's maximum datagram size"),
+	AT_XDP(DROP_TOO_BIG, LOSS,
+	       "raise that MTU (`ip route get CLIENT`, `ip link show`), or lower the backend's maximum "
+	       "datagram size"),
 	AT_XDP(DROP_FOREIGN_INTERFACE, LOSS,
-	       "add that interface to `interfaces:`, or route the clients through one that is there"),
-	AT_XDP(DROP_FIB_ERROR, LOSS, "report it, with the kernel's version and the routes"),
+	       "`ip route get CLIENT` names it: add it to `interfaces:`, or route the clients through "
+	       "one that is there"),
+	AT_XDP(DROP_FIB_ERROR, LOSS,
+	       "the kernel is newer than this ringway: report it, with what `uname -r`, `ip route get "
+	       "CLIENT` and `ip rule` print"),
 	AT_XDP(DROP_NO_SOCKET, LOSS,
 	       "RSS spreads over more queues than there are workers: `ethtool -X DEV equal WORKERS`, "
 	       "or `ethtool -L DEV combined WORKERS`"),
 	{ "xdp_redirect_lost", STAGE_XDP, LOSS, AF_XDP, redirect_tally, 0,
 	  "XDP aimed frames at AF_XDP sockets that never had them, by no counter of the kernel; taken "
 	  "from what XDP sent and what the sockets had, so exact only while little moves",
-	  "a socket is bound to another queue or its interface was down: restart ringwayd; "
-	  "`bpftool prog tracelog` and the tracepoint xdp:xdp_redirect_err have the errno" },
+	  "a socket is bound to another queue or its interface was down: restart ringwayd; if it goes "
+	  "on, report it with the err= of `perf trace -e xdp:xdp_redirect_err`" },
 	AT_RING(rx_fill_empty, IN, LOSS, "the kernel found no free frame to receive into",
 		"the worker does not return frames in time: raise limits.frames, and look whether "
 		"transmitting stands still (OUTSTANDING in `ringwayctl stats`)"),
@@ -438,6 +446,12 @@ static const struct place places[] = {
 	       "to be routed on by this host, and there is no route",
 	       "`ip route get DESTINATION`; if it was for a service, its address is missing: `ip "
 	       "address add SERVICE/32 dev lo`"),
+	/* Other traffic of this host as well; its services' is not, which XDP takes. */
+	{ "ip_in_no_route", STAGE_IP_IN, LOSS, AF_XDP, net_tally, PROC_NET_IP_IN_NO_ROUTE,
+	  "to be routed on by this host, and there is no route; XDP leaves backends' answers to the "
+	  "kernel if it finds none to the client",
+	  "`ip route get CLIENT`: give this host a route to its clients, most often the default route "
+	  "(`ip route show default`, `ip -6 route show default`)" },
 	AT_NET("ip_in_truncated", IP_IN, LOSS, IP_IN_TRUNCATED, "shorter than the IP header says",
 	       "it happens on the way here: look at MTUs and offloads of switches and tunnels"),
 	AT_NET("ip_in_discarded", IP_IN, LOSS, IP_IN_DISCARDED,
@@ -483,8 +497,8 @@ static const struct place places[] = {
 		  "forwarding or sending is the limit: more workers, or `engine: af_xdp`"),
 	BY_REASON(
 		MALFORMED, PARSE, AF_XDP,
-		"look who sends it: `xdpdump -i DEV -w - | tcpdump -vvnr -` (tcpdump alone does not see "
-		"what XDP takes)"),
+		"look who sends it: `xdpdump -i DEV -w - | tcpdump -vvnr -` (of xdp-tools; tcpdump alone "
+		"does not see what XDP takes)"),
 	BY_REASON(NO_CHECKSUM, PARSE, AF_XDP, "the sender must be mended: IPv6 requires it"),
 	BY_REASON(NOT_OURS, ROUTING, BOTH,
 		  "a few at a reload are in flight to what was removed, and what a flushed backend "
@@ -502,8 +516,9 @@ static const struct place places[] = {
 		"says: compare `ip route get BACKEND` with where its answers come in"),
 	BY_REASON(
 		NO_BACKEND, ROUTING, BOTH,
-		"give the service a backend of that family, undrain one (`ringwayctl backends`), or "
-		"take the service's address of that family away"),
+		"`ringwayctl backends` shows which are drained, flushed or down: `ringwayctl undrain "
+		"SERVICE/BACKEND`; if none has an address of the clients' IP version, give the service "
+		"one that has, or take its own address of that version away"),
 	BY_REASON(
 		BACKEND_GONE, ROUTING, BOTH,
 		"as configured: `on_remove: rehash` would move these connections; to let them end, "
@@ -519,17 +534,20 @@ static const struct place places[] = {
 	BY_REASON(
 		TTL_EXPIRED, ROUTING, AF_XDP,
 		"a routing loop, or somebody runs traceroute: `xdpdump -i DEV -w - | tcpdump -nr - 'ip[8] "
-		"< 2'` (tcpdump alone does not see what XDP takes)"),
-	BY_REASON(TOO_BIG, ROUTING, AF_XDP,
-		  "raise the MTU of the interface to the backend, or lower the clients' maximum "
-		  "datagram size"),
-	AT_SOCKET("flows_refused", SOCKETS_OUT, LOSS, FLOWS_REFUSED,
-		  "there are as many flows as socket.flows allows, so new clients are turned away",
-		  "raise socket.flows and LimitNOFILE, or lower the service's idle_timeout"),
+		"< 2'` (of xdp-tools; tcpdump alone does not see what XDP takes)"),
+	BY_REASON(
+		TOO_BIG, ROUTING, AF_XDP,
+		"raise the MTU of the interface to the backend (`ip link set dev DEV mtu N`), or lower "
+		"the clients' maximum datagram size"),
+	AT_SOCKET(
+		"flows_refused", SOCKETS_OUT, LOSS, FLOWS_REFUSED,
+		"there are as many flows as socket.flows allows, so new clients are turned away",
+		"raise socket.flows and LimitNOFILE= of ringwayd's systemd unit (`ulimit -n`), or lower "
+		"the service's idle_timeout"),
 	AT_SOCKET(
 		"flow_errors", SOCKETS_OUT, LOSS, FLOW_ERRORS,
 		"a socket to a backend could not be opened",
-		"no file left: raise LimitNOFILE; no port left: widen "
+		"no file left: raise LimitNOFILE= of ringwayd's systemd unit (`ulimit -n`); no port left: widen "
 		"net.ipv4.ip_local_port_range or give more socket.source_addresses; no route: `ip "
 		"route get BACKEND`"),
 	AT_SEND("send_again", kick_errors[IO_KICK_AGAIN], "a socket's send buffer was full",
@@ -543,7 +561,7 @@ static const struct place places[] = {
 		"see to the cable, or to the other end: `ip link show`"),
 	AT_SEND("send_other", kick_errors[IO_KICK_OTHER], "the kernel refused to send it",
 		"no route: `ip route get BACKEND`; EPERM: the firewall (`nft list ruleset`); EMSGSIZE: the "
-		"MTU; `strace -fe trace=network -p PID` shows the errno, but not that of `calls: io_uring`"),
+		"MTU; `strace -fe trace=network -p $(pidof ringwayd)` shows the errno, but not that of `calls: io_uring`"),
 	AT_SEND("send_invalid", tx_invalid, "what was to be sent belongs to no socket",
 		"a few at a reload are of a service that was removed; otherwise report it"),
 	BY_REASON(
@@ -567,7 +585,7 @@ static const struct place places[] = {
 	AT_KICK("link_down", LINK_DOWN, "a wake-up to send while the interface was down",
 		"see to the cable, or to the other end: `ip link show dev DEV`"),
 	AT_KICK("other", OTHER, "a wake-up to send that failed for another reason",
-		"`strace -fe sendto -p PID` shows the errno"),
+		"`strace -fe sendto -p $(pidof ringwayd)` shows the errno"),
 	AT_SOCKET(
 		"unreachable", SOCKETS_OUT, SIGN, UNREACHABLE,
 		"backends, or routers to them, answered that they cannot be reached",
