@@ -113,6 +113,7 @@ loses no_checksum $count frames client no_checksum
 
 echo '--- lengths that contradict each other, of which XDP thinks nothing'
 loses malformed $count careless frames client malformed
+
 # --- what XDP leaves to the kernel ---
 
 echo '--- no route to the client'
