@@ -66,7 +66,9 @@ def path_table(suite):
     table(["beside the ceiling", "l2fwd", "ringwayd", "ratio, its 90 % interval"],
           [beside("to backends, datagrams/s", "out", rate, "rate"),
            beside("back to clients, datagrams/s", "back", rate, "rate"),
-           own("the same, `return_path: xdp`, datagrams/s", "back", ", return in XDP", rate, 0),
+           own("the same, `return_path: xdp`, datagrams/s", "back", ", return in XDP", rate, 0)[:3] +
+           ["{:.1f} of ringwayd's".format(
+               suite["ratios"]["return_path xdp to userspace, rate into the sink"])],
            beside("machine busy to backends, ns a datagram", "out", busy, busy),
            beside("machine busy back, ns a datagram", "back", busy, busy),
            own("own time to backends, ns a datagram", "out", ""),
