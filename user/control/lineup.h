@@ -51,9 +51,8 @@ struct lineup {
 
 /* before: NULL for the first. now_s: any clock, always the same; a slot that loses
  * its name is remembered for the longest idle_timeout that was in force, and so are its
- * server ids. 0 and
- * *ret_lineup is the caller's (lineup_free) and has config; or, nothing taken,
- * -ENOSPC (too many names are gone but remembered: void them) or -ENOMEM. */
+ * server ids. 0 and *ret_lineup is the caller's (lineup_free) and has config; or, nothing
+ * taken, -ENOSPC (too many names are gone but remembered: void them) or -ENOMEM. */
 int lineup_make(struct config *config, const struct lineup *before, uint64_t now_s,
 		struct lineup **ret_lineup);
 

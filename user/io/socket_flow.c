@@ -19,7 +19,7 @@
 /* How often each flow's drops are asked for, and for how many at most at one time, as each
  * is a system call. */
 #define ASK_MS	      5000
-#define ASK_COUNT_MAX 64
+#define ASK_COUNT_MAX 1600
 
 /* Sources that are tried for one flow: where none of these has a port left, the others
  * hardly will. */

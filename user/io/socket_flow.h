@@ -74,7 +74,8 @@ void socket_flows_remove(struct socket_group *group, struct socket_flows *flows,
 			 struct socket_flow *flow);
 
 /* How many flows to look at now, so that each is seen once a second. Counts what some of
- * them have dropped, each of up to 80,000 every 5 s; of more it takes longer. */
+ * them have dropped: of up to 80,000, each every 5 s, even by a worker that only wakes ten
+ * times a second. */
 uint32_t socket_flows_budget(struct socket_flows *flows, uint32_t now_ms);
 
 /* Close it once no worker can be using it. Returns at once. */
