@@ -7,5 +7,8 @@ set -euo pipefail
 
 run=$(dirname "$0")/../survival/run
 export QUICK=1
-ROWS=port "$run" four_tuple connection_id
-exec "$run" nat quic_lb_nat quic_lb_l2 l2
+ROWS=port "$run" four_tuple connection_id &
+status=0
+"$run" nat quic_lb_nat quic_lb_l2 l2 || status=1
+wait $! || status=1
+exit $status
