@@ -894,7 +894,7 @@ static void listen_case(const struct setting *setting)
 
 	listen_on(1, IDLE_MS);
 	rounds_until(stats_now().flows == 1);
-	rounds_until(files_open() == files);
+	rounds_until(files_open() <= files); /* less: what an earlier case was still closing */
 	(void)exchange(0, 10, &again);
 	assert_memory_equal(&upstream, &again, sizeof(upstream));
 	assert_int_equal(count_now(SOCKET_COUNT_FLOWS_OPENED), 2);
