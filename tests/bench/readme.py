@@ -58,17 +58,19 @@ def path_table(suite):
                 number(values[f"ringwayd, {direction}"][metric]),
                 "{:.2f} ({:.2f} to {:.2f})".format(ratio["value"], *ratio["interval"])]
 
-    def own(name, direction, form, metric="own time a datagram", digits=1):
+    def own(name, direction, form, metric="own time a datagram", digits=1,
+            ratio=""):
         l2fwd = "" if form else number(values[f"l2fwd, {direction}"][metric], digits)
-        return [name, l2fwd, number(values[f"ringwayd{form}, {direction}"][metric], digits), ""]
+        return [name, l2fwd, number(values[f"ringwayd{form}, {direction}"][metric], digits),
+                ratio]
 
     rate, busy = "rate into the sink", "machine busy a datagram"
     table(["beside the ceiling", "l2fwd", "ringwayd", "ratio, its 90 % interval"],
           [beside("to backends, datagrams/s", "out", rate, "rate"),
            beside("back to clients, datagrams/s", "back", rate, "rate"),
-           own("the same, `return_path: xdp`, datagrams/s", "back", ", return in XDP", rate, 0)[:3] +
-           ["{:.1f} of ringwayd's".format(
-               suite["ratios"]["return_path xdp to userspace, rate into the sink"])],
+           own("the same, `return_path: xdp`, datagrams/s", "back", ", return in XDP", rate, 0,
+               "{:.1f} of ringwayd's".format(
+                   suite["ratios"]["return_path xdp to userspace, rate into the sink"])),
            beside("machine busy to backends, ns a datagram", "out", busy, busy),
            beside("machine busy back, ns a datagram", "back", busy, busy),
            own("own time to backends, ns a datagram", "out", ""),

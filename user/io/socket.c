@@ -14,6 +14,7 @@
 #include "io/io_stats.h"
 #include "io/socket_calls.h"
 #include "io/socket_receiver.h"
+#include "util/icmp_error.h"
 #include "util/number.h"
 
 static void gauges_publish(struct io *io)
@@ -179,24 +180,9 @@ static size_t socket_tx(struct io *io, struct packet *packets, size_t count)
 	return taken;
 }
 
-bool socket_error_is_told(int err)
-{
-	switch (err) {
-	case ECONNREFUSED:
-	case EHOSTUNREACH:
-	case EHOSTDOWN:
-	case ENETUNREACH:
-	case ENONET:
-	case ENOPROTOOPT:
-	case EACCES:
-	case EPROTO: return true;
-	default: return false;
-	}
-}
-
 bool socket_send_may_repeat(int err)
 {
-	return socket_error_is_told(err) || err == EMSGSIZE;
+	return icmp_error_is(err) || err == EMSGSIZE;
 }
 
 static enum io_kick_error send_error(int err)

@@ -127,11 +127,8 @@ static inline uint32_t socket_clock_coarse_ms(void)
 	return (uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
 }
 
-/* May this error be what somebody on the way said, by ICMP, of an earlier datagram? */
-bool socket_error_is_told(int err);
-
-/* Such a one is told to the next datagram, which is not sent then. Is it worth to try once
- * more? Only if that succeeds it was one. */
+/* What ICMP says of an earlier datagram is told to the next one, which is not sent then. May
+ * this be such an error, so that it is worth to try once more? Only if that succeeds it was. */
 bool socket_send_may_repeat(int err);
 
 /* Count so many datagrams that are not sent for this error of their own. */

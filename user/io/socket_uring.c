@@ -18,6 +18,7 @@
 
 #include "core/counter.h"
 #include "io/socket_calls.h"
+#include "util/icmp_error.h"
 #include "util/number.h"
 
 #define KERNEL_OLDEST "6.0"
@@ -258,7 +259,7 @@ static bool datagram_take(struct io *io, struct socket_end *end, const struct io
 	uint64_t frame;
 
 	if (!frame_of(io, cqe, &frame)) {
-		if (socket_error_is_told(-cqe->res))
+		if (icmp_error_is(-cqe->res))
 			socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
 		return false;
 	}
@@ -314,7 +315,7 @@ static void send_completed(struct io *io, const struct io_uring_cqe *cqe)
 	/* Lost, be it for what an earlier one met: too late to try again. */
 	if (cqe->res < 0)
 		socket_send_refused(io, -cqe->res, 1);
-	if (socket_error_is_told(-cqe->res))
+	if (icmp_error_is(-cqe->res))
 		socket_count(io->group, SOCKET_COUNT_UNREACHABLE, 1);
 	counter_add(&io->stats.ports[0].completed, 1);
 	frames_give(&io->frames, frame);

@@ -13,6 +13,7 @@
 
 #include "ringway/load_frame.h"
 #include "util/clock.h"
+#include "util/icmp_error.h"
 #include "util/number.h"
 
 /* The kernel's limits on one message (UDP_MAX_SEGMENTS, the length of UDP). */
@@ -216,18 +217,12 @@ static int flow_send(struct sockets *sockets, uint32_t first, uint32_t end)
  * failure; what is said again and again is. */
 static int failure_judge(struct sockets *sockets, int err)
 {
+	if (icmp_error_is(-err))
+		return ++sockets->refusals < REFUSAL_COUNT_MAX ? 0 : err;
 	switch (err) {
 	case -EAGAIN:
 	case -EINTR:
 	case -ENOBUFS: return 0;
-	case -ECONNREFUSED:
-	case -ENOPROTOOPT:
-	case -EPROTO:
-	case -EACCES:
-	case -ENETUNREACH:
-	case -EHOSTUNREACH:
-	case -EHOSTDOWN:
-	case -ENONET: return ++sockets->refusals < REFUSAL_COUNT_MAX ? 0 : err;
 	case -EIO:
 	case -EINVAL: /* the interface, or its kernel, cannot segment */
 		if (!sockets->has_segments)
